@@ -1,0 +1,81 @@
+//! The paths of fields in canonical form. What the manifests ask for and what the host has are
+//! written with the same words, so that comparing them is comparing two maps.
+//!
+//! One place holds every word: a typo on one side would be drift for ever.
+
+/// The image as written.
+pub const IMAGE: &str = "image";
+/// Replaces the image's entrypoint: a JSON list.
+pub const COMMAND: &str = "command";
+/// Replaces the image's command: a JSON list.
+pub const ARGS: &str = "args";
+/// The working folder.
+pub const WORKING_DIR: &str = "workingDir";
+/// `uid[:gid]` or a name.
+pub const USER: &str = "user";
+/// Further groups: a JSON list of numbers, sorted.
+pub const GROUPS: &str = "groups";
+/// `true` if the root file system is read-only.
+pub const READ_ONLY: &str = "readOnlyRootFilesystem";
+/// `true` if privileged.
+pub const PRIVILEGED: &str = "privileged";
+/// `true` if no privilege can be gained.
+pub const NO_NEW_PRIVILEGES: &str = "noNewPrivileges";
+/// Added capabilities: a JSON list, sorted.
+pub const CAP_ADD: &str = "capabilities.add";
+/// Dropped capabilities: a JSON list, sorted.
+pub const CAP_DROP: &str = "capabilities.drop";
+/// `true` if a terminal is allocated.
+pub const TTY: &str = "tty";
+/// `true` if standard input is kept open.
+pub const STDIN: &str = "stdin";
+/// Seconds between stop signal and kill.
+pub const GRACE: &str = "terminationGracePeriodSeconds";
+/// The host name, if the author gave one.
+pub const HOSTNAME: &str = "hostname";
+/// The hook after the start, as JSON.
+pub const POST_START: &str = "lifecycle.postStart";
+/// The hook before the stop signal, as JSON.
+pub const PRE_STOP: &str = "lifecycle.preStop";
+/// Bytes of memory that may be used.
+pub const MEMORY_LIMIT: &str = "resources.limits.memory";
+/// Billionths of a core that may be used.
+pub const CPU_LIMIT: &str = "resources.limits.cpu";
+/// Bytes of memory that are reserved.
+pub const MEMORY_REQUEST: &str = "resources.requests.memory";
+/// Docker's relative weight, from the reserved share of cores.
+pub const CPU_WEIGHT: &str = "resources.requests.cpu";
+/// Docker's restart policy: `always`, `on-failure`, `no`.
+pub const RESTART: &str = "restartPolicy";
+
+/// An environment variable.
+pub fn env(name: &str) -> String {
+    format!("env[{name}]")
+}
+
+/// A mount, by its target. The value is `volume NAME`, `content ID`, `emptyDir NAME`, `host PATH`, with
+/// `/SUBPATH` and ` ro` behind it.
+pub fn mount(target: &str) -> String {
+    format!("mounts[{target}]")
+}
+
+/// A label of the author's.
+pub fn label(name: &str) -> String {
+    format!("labels[{name}]")
+}
+
+/// A network, by its name on the host. The value is `connected`.
+pub fn network(name: &str) -> String {
+    format!("networks[{name}]")
+}
+
+/// A published port, by `HOST_ADDRESS:HOST_PORT/PROTOCOL`. The value is the replica's port.
+pub fn port(host: &str) -> String {
+    format!("ports[{host}]")
+}
+
+/// Converts billionths of a core into Docker's relative weight, as Kubernetes does: 1,024 for a whole
+/// core, at least 2.
+pub fn cpu_weight(nanos: u64) -> u64 {
+    (nanos.saturating_mul(1024) / 1_000_000_000).max(2)
+}

@@ -1,0 +1,11 @@
+//! Git is the truth; the Docker host follows.
+//!
+//! `ARCHITECTURE.md` draws the house. The rooms here are listed from the ground up, and a room names
+//! only rooms above it in this list; `tests/it/arrows.rs` holds the table.
+
+// The core: plain values and functions. No clock, no IO, no randomness.
+pub mod desired;
+pub mod finding;
+pub mod hash;
+pub mod name;
+pub mod time;
