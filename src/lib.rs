@@ -7,5 +7,8 @@
 pub mod desired;
 pub mod finding;
 pub mod hash;
+pub mod host;
 pub mod name;
+pub mod observed;
 pub mod time;
+pub mod traffic;

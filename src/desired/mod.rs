@@ -3,6 +3,7 @@
 //! All references are resolved, all defaults applied, all quantities canonical. Nothing here can be
 //! wrong: whatever can is a finding before a `Desired` exists. Nothing here knows Docker's calls.
 
+mod care;
 pub mod field;
 mod settings;
 mod spec;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::finding::Finding;
 use crate::name::{Name, ObjectId};
 
+pub use care::Care;
 pub use settings::{Installation, Layout, Mode, OnFailure, Settings};
 pub use spec::{ContainerSpec, Spec};
 pub use template::{

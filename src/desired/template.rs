@@ -221,7 +221,7 @@ impl fmt::Display for FieldRef {
 }
 
 /// The three questions about a container's health.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Probes {
     /// Has it started? The others wait for this one.
     pub startup: Option<Probe>,
@@ -232,7 +232,7 @@ pub struct Probes {
 }
 
 /// One question about a container's health (Kubernetes `Probe`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// How it is asked.
     pub action: Action,

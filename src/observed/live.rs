@@ -1,0 +1,193 @@
+//! One snapshot of what the host has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use crate::desired::{Care, HostPort};
+use crate::hash::ContentHash;
+use crate::name::{Kind, Name, ObjectId};
+use crate::time::Time;
+
+/// One snapshot of what the host has: everything, ours or not, because a foreign container may hold a
+/// name, a port or an address.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Live {
+    /// When it was taken.
+    pub at: Time,
+    /// All containers.
+    pub containers: Vec<Container>,
+    /// All networks.
+    pub networks: Vec<Network>,
+    /// All volumes.
+    pub volumes: Vec<Volume>,
+    /// Images that the host has, by each name they go by, with their ids.
+    pub images: BTreeMap<String, String>,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Container {
+    /// The engine's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Our labels, if it carries a consistent set under the name that we would have given it;
+    /// otherwise it is foreign.
+    pub labels: Option<Labels>,
+    /// Carries some of our labels, but not as we would have created it: foreign, and reported.
+    pub impostor: bool,
+    /// What it does.
+    pub state: State,
+    /// It is marked as leaving: renamed and without restart policy. Only set if both are so.
+    pub leaving: bool,
+    /// When it was created.
+    pub created: Time,
+    /// When it was last started, if ever.
+    pub started: Option<Time>,
+    /// When it last ended, if it ever did.
+    pub finished: Option<Time>,
+    /// When somebody stopped or paused it through the API and it has stayed so; not set by kills,
+    /// crashes and our own stops.
+    pub stopped_by_hand: Option<Time>,
+    /// How many times the engine restarted it by policy, counted across manual starts.
+    pub restarts: u32,
+    /// The image's name, as it was created with.
+    pub image: String,
+    /// The image's id.
+    pub image_id: String,
+    /// Its addresses by network name; only while it runs, because a freed address is handed out again.
+    pub addresses: BTreeMap<String, Ipv4Addr>,
+    /// Ports that the engine publishes for it (also while it is stopped).
+    pub published: BTreeSet<HostPort>,
+    /// Names of the volumes it mounts for writing.
+    pub writes: BTreeSet<String>,
+    /// Names of all volumes it mounts.
+    pub volumes: BTreeSet<String>,
+    /// Its fields in canonical form (paths of `desired::field`); only read for our own containers.
+    pub fields: BTreeMap<String, Field>,
+    /// What the agent does for it, as written when it was created.
+    pub care: Option<Care>,
+}
+
+/// One field of a live container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its value; of an environment variable possibly secret, so never printed unless it is expected.
+    pub value: String,
+    /// It comes from the image or is the engine's default, so nobody asked for it.
+    pub inherited: bool,
+}
+
+/// What our labels on a container, network or volume say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// The installation.
+    pub owner: Name,
+    /// The application; shared objects have none.
+    pub application: Option<Name>,
+    /// The replica, or the front's id, or the content's or volume's.
+    pub object: ObjectId,
+    /// The container's name within its replica; empty for anything else.
+    pub container: String,
+    /// The content hash; `None` if the label has a format that this version does not know.
+    pub hash: Option<ContentHash>,
+    /// The revision that created it.
+    pub created_revision: String,
+    /// Of a front: what it is the front of.
+    pub front: Option<String>,
+}
+
+impl Labels {
+    /// Tells whether it is a replica.
+    pub fn is_replica(&self) -> bool {
+        self.object.replica.is_some()
+    }
+
+    /// Tells whether it is a front.
+    pub fn is_front(&self) -> bool {
+        self.object.kind == Kind::Front
+    }
+}
+
+/// What a container does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// It was never started.
+    Created,
+    /// Its process runs.
+    Running,
+    /// Its process is frozen.
+    Paused,
+    /// It ended, and the engine will start it again.
+    Restarting,
+    /// It ended with this code and stays so.
+    Exited(i32),
+    /// It is being removed, or could not be.
+    Dead,
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The engine's id.
+    pub id: String,
+    /// Its name; names are not unique.
+    pub name: String,
+    /// Our labels, if it is ours.
+    pub labels: Option<Labels>,
+    /// Its subnets, as text.
+    pub subnets: Vec<String>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// Our labels, if it is ours.
+    pub labels: Option<Labels>,
+}
+
+impl Container {
+    /// Tells whether its main process runs and is not frozen.
+    pub fn is_running(&self) -> bool {
+        self.state == State::Running
+    }
+
+    /// Tells whether Docker could still start or resume it, so that it must be counted as a user of
+    /// what it mounts and publishes.
+    pub fn may_run(&self) -> bool {
+        match self.state {
+            State::Running | State::Paused | State::Restarting => true,
+            // A restart of the engine starts what has a restart policy; leaving containers have none.
+            State::Created | State::Exited(_) => !self.leaving,
+            State::Dead => false,
+        }
+    }
+
+    /// Returns its address on a network.
+    pub fn address(&self, network: &str) -> Option<Ipv4Addr> {
+        self.addresses.get(network).copied()
+    }
+}
+
+impl Live {
+    /// Returns this installation's replicas of one application.
+    pub fn replicas<'a>(&'a self, owner: &'a Name, application: &'a Name) -> impl Iterator<Item = (&'a Container, &'a Labels)> {
+        self.containers.iter().filter_map(move |container| {
+            let labels = container.labels.as_ref()?;
+            (labels.owner == *owner && labels.application.as_ref() == Some(application) && labels.is_replica())
+                .then_some((container, labels))
+        })
+    }
+
+    /// Returns the container with an id.
+    pub fn container(&self, id: &str) -> Option<&Container> {
+        self.containers.iter().find(|container| container.id == id)
+    }
+
+    /// Tells whether the host has an image under a name.
+    pub fn has_image(&self, name: &str) -> bool {
+        self.images.contains_key(name)
+    }
+}

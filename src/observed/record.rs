@@ -1,0 +1,66 @@
+//! The record: the few decisions that must outlive a crash and cannot be read from the host.
+//!
+//! Losing it may repeat work; it never costs data or availability, and nothing is recreated for that
+//! reason. It holds no secret value, only keyed digests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::desired::Spec;
+use crate::name::ObjectId;
+use crate::time::Time;
+
+/// What one application's record holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// What was last applied, by object: the words for `old -> new`.
+    pub applied: BTreeMap<ObjectId, Applied>,
+    /// Canonical specs by hash label, of every replica that may still exist.
+    pub specs: BTreeMap<String, Spec>,
+    /// Revisions whose rollout failed.
+    pub failed: BTreeMap<String, Failed>,
+    /// Revisions that were healthy as a whole, oldest first.
+    pub healthy: Vec<String>,
+    /// Addresses of services.
+    pub addresses: BTreeMap<ObjectId, Ipv4Addr>,
+    /// TCP ports that accepted in a healthy revision, by workload.
+    pub accepted: BTreeMap<ObjectId, BTreeSet<u16>>,
+    /// How often objects were healed lately.
+    pub heals: BTreeMap<String, Heal>,
+    /// The revision somebody asked for in mode manual.
+    pub approved: Option<String>,
+}
+
+/// What was last applied to one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The revision.
+    pub revision: String,
+    /// How many replicas.
+    pub replicas: u32,
+    /// The hash label of its replicas.
+    pub hash: String,
+}
+
+/// A rollout that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// Which workload failed.
+    pub object: ObjectId,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// When.
+    pub at: Time,
+}
+
+/// How often an object was healed lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heal {
+    /// So many times in a row.
+    pub count: u32,
+    /// When last.
+    pub at: Time,
+}

@@ -1,0 +1,52 @@
+//! Who is given new connections, and what the data path has acknowledged.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::ObjectId;
+use crate::time::Time;
+
+/// Who is given new connections, and what the data path has acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// The generation that was last published.
+    pub generation: u64,
+    /// The generation that the data path serves.
+    pub acknowledged: u64,
+    /// Replicas that are given new connections.
+    pub joined: BTreeMap<ObjectId, Joined>,
+    /// Replicas that no longer are, by container id, until they are gone.
+    pub left: BTreeMap<String, Left>,
+    /// Established connections through fronts, by the replica's address.
+    pub connections: BTreeMap<Ipv4Addr, u64>,
+    /// What keeps a front from serving, by its container's name.
+    pub front_errors: BTreeMap<String, String>,
+}
+
+/// A replica that is given new connections: one start of one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// The container's id.
+    pub container: String,
+    /// When it was started; after another start it has to join anew.
+    pub started: Time,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// The first generation that has it.
+    pub generation: u64,
+}
+
+/// A replica that is no longer given new connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// The address it had; its established connections are counted by it.
+    pub address: Option<Ipv4Addr>,
+    /// The first generation without it.
+    pub generation: u64,
+    /// When that was published.
+    pub at: Time,
+    /// DNS gave out the replica's own address, so clients may use it until the TTL is over.
+    pub named: bool,
+}
