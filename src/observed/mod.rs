@@ -33,6 +33,8 @@ pub struct Observed {
     pub record: Record,
     /// Who is given new connections, and what the data path has acknowledged.
     pub traffic: Traffic,
+    /// Images with pull policy Always that were pulled, and the revision they were pulled for.
+    pub pulled: BTreeMap<String, String>,
 }
 
 /// A step that failed, and when it may be tried again.

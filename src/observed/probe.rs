@@ -21,6 +21,9 @@ pub struct Probing {
     pub startup_passed: Option<Time>,
     /// Since when the readiness probe has been good.
     pub ready_since: Option<Time>,
+    /// The readiness probe has failed often enough in a row. Not the opposite of `ready_since`: right
+    /// after the agent's start neither is known, and who served goes on serving.
+    pub unready: bool,
     /// The startup or liveness probe has failed: the container must be restarted.
     pub must_restart: bool,
     /// TCP ports that accept connections, and since when (asked only without a readiness probe).

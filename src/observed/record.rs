@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::desired::Spec;
+use crate::hash::Fields;
 use crate::name::ObjectId;
 use crate::time::Time;
 
@@ -18,8 +18,6 @@ use crate::time::Time;
 pub struct Record {
     /// What was last applied, by object: the words for `old -> new`.
     pub applied: BTreeMap<ObjectId, Applied>,
-    /// Canonical specs by hash label, of every replica that may still exist.
-    pub specs: BTreeMap<String, Spec>,
     /// Revisions whose rollout failed.
     pub failed: BTreeMap<String, Failed>,
     /// Revisions that were healthy as a whole, oldest first.
@@ -30,8 +28,10 @@ pub struct Record {
     pub accepted: BTreeMap<ObjectId, BTreeSet<u16>>,
     /// How often objects were healed lately.
     pub heals: BTreeMap<String, Heal>,
-    /// The revision somebody asked for in mode manual.
+    /// The revision somebody asked for with `apply`, in mode manual.
     pub approved: Option<String>,
+    /// The revision for which somebody permitted to remove everything.
+    pub prune_all: Option<String>,
 }
 
 /// What was last applied to one object.
@@ -39,10 +39,8 @@ pub struct Record {
 pub struct Applied {
     /// The revision.
     pub revision: String,
-    /// How many replicas.
-    pub replicas: u32,
-    /// The hash label of its replicas.
-    pub hash: String,
+    /// Its fields in canonical form, secret values as keyed digests.
+    pub fields: Fields,
 }
 
 /// A rollout that failed.

@@ -19,7 +19,8 @@ pub struct Traffic {
     pub joined: BTreeMap<ObjectId, Joined>,
     /// Replicas that no longer are, by container id, until they are gone.
     pub left: BTreeMap<String, Left>,
-    /// Established connections through fronts, by the replica's address.
+    /// Established connections through fronts, by the address of a replica that left; one that is
+    /// missing has not been counted yet.
     pub connections: BTreeMap<Ipv4Addr, u64>,
     /// What keeps a front from serving, by its container's name.
     pub front_errors: BTreeMap<String, String>,
@@ -34,7 +35,7 @@ pub struct Joined {
     pub started: Time,
     /// Its address.
     pub address: Ipv4Addr,
-    /// The first generation that has it.
+    /// The first generation that has it; 0 until it is published.
     pub generation: u64,
 }
 
@@ -43,10 +44,24 @@ pub struct Joined {
 pub struct Left {
     /// The address it had; its established connections are counted by it.
     pub address: Option<Ipv4Addr>,
-    /// The first generation without it.
+    /// The first generation without it; 0 until it is published.
     pub generation: u64,
     /// When that was published.
     pub at: Time,
     /// DNS gave out the replica's own address, so clients may use it until the TTL is over.
     pub named: bool,
+}
+
+impl Joined {
+    /// Tells whether the data path gives it new connections by now.
+    pub fn is_served(&self, acknowledged: u64) -> bool {
+        self.generation != 0 && self.generation <= acknowledged
+    }
+}
+
+impl Left {
+    /// Tells whether the data path gives it no new connections any more.
+    pub fn is_out(&self, acknowledged: u64) -> bool {
+        self.generation != 0 && self.generation <= acknowledged
+    }
 }
