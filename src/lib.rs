@@ -12,3 +12,7 @@ pub mod name;
 pub mod observed;
 pub mod time;
 pub mod traffic;
+
+// The shell: talks to the world, decides nothing.
+#[cfg(feature = "agent")]
+pub mod store;
