@@ -8,6 +8,7 @@ pub mod desired;
 pub mod finding;
 pub mod hash;
 pub mod host;
+pub mod manifest;
 pub mod name;
 pub mod observed;
 pub mod time;
