@@ -11,6 +11,7 @@ pub mod host;
 pub mod manifest;
 pub mod name;
 pub mod observed;
+pub mod plan;
 pub mod time;
 pub mod traffic;
 

@@ -29,13 +29,18 @@ pub struct Care {
 impl Care {
     /// Returns what the agent does for the replicas of a workload.
     pub fn new(workload: &Workload, desired: &Desired) -> Self {
+        Care::with_ports(workload, desired.targeted_ports_by_workload().remove(&workload.id).unwrap_or_default())
+    }
+
+    /// Returns what the agent does for the replicas of a workload whose targeted ports are known.
+    pub fn with_ports(workload: &Workload, ports: BTreeSet<u16>) -> Self {
         let container = workload.template.containers.first();
         Care {
             probes: container.map(|container| container.probes.clone()).unwrap_or_default(),
             pre_stop: container.and_then(|container| container.pre_stop.clone()),
             settle: workload.settle,
             drain: workload.drain,
-            ports: desired.targeted_ports(workload),
+            ports,
         }
     }
 }

@@ -11,7 +11,7 @@ mod template;
 mod text;
 mod workload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -163,14 +163,18 @@ impl Desired {
         self.services.values().filter(move |service| service.backends.iter().any(|backend| backend.workload == *workload))
     }
 
-    /// Returns the TCP ports of a workload's replicas that a service targets or the author publishes.
-    pub fn targeted_ports(&self, workload: &Workload) -> std::collections::BTreeSet<u16> {
-        let mut ports: std::collections::BTreeSet<u16> =
-            workload.template.ports.iter().filter(|port| port.protocol == Protocol::Tcp).map(|port| port.container_port).collect();
-        for service in self.services_of(&workload.id) {
-            for backend in service.backends.iter().filter(|backend| backend.workload == workload.id) {
+    /// Returns the TCP ports of each workload's replicas that a service targets or the author publishes.
+    pub fn targeted_ports_by_workload(&self) -> BTreeMap<&ObjectId, BTreeSet<u16>> {
+        let mut ports: BTreeMap<&ObjectId, BTreeSet<u16>> = BTreeMap::new();
+        for (id, workload) in &self.workloads {
+            let published = workload.template.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+            ports.entry(id).or_default().extend(published.map(|port| port.container_port));
+        }
+        for service in self.services.values() {
+            for backend in &service.backends {
                 let targets = service.ports.iter().zip(&backend.targets);
-                ports.extend(targets.filter(|(port, _)| port.protocol == Protocol::Tcp).filter_map(|(_, target)| *target));
+                let tcp = targets.filter(|(port, _)| port.protocol == Protocol::Tcp).filter_map(|(_, target)| *target);
+                ports.entry(&backend.workload).or_default().extend(tcp);
             }
         }
         ports

@@ -1,0 +1,225 @@
+//! What Git asks for and the host does not have yet, field by field.
+//!
+//! The words for `old -> new` come from the record; without one they come from the host's own
+//! containers. An object that already is as wanted is no change, whatever the record says.
+
+use std::collections::BTreeSet;
+
+use crate::desired::{Service, Workload, field};
+use crate::hash::{FieldValue, Fields};
+use crate::name::{Kind, ObjectId};
+
+use super::replica::Standing;
+use super::view::View;
+use super::{Change, ChangeAction, DriftField, FieldChange, drift, status};
+
+/// Returns what Git asks for and the host does not have yet.
+pub(super) fn changes(view: &View<'_>) -> Vec<Change> {
+    let desired = view.desired;
+    let mut changes = ground(view);
+    changes.extend(desired.workloads.values().filter_map(|workload| workload_change(view, workload)));
+    changes.extend(desired.services.values().filter_map(|service| service_change(view, service)));
+    changes.extend(removed(view));
+    changes
+}
+
+/// Networks, volumes and fronts that were never made.
+fn ground(view: &View<'_>) -> Vec<Change> {
+    let (desired, live) = (view.desired, &view.observed.live);
+    let networks = desired.networks.values().filter(|wanted| !live.networks.iter().any(|known| known.name == wanted.host_name));
+    let volumes = desired.volumes.values().filter(|wanted| !live.volumes.iter().any(|known| known.name == wanted.host_name));
+    let fronts = desired.fronts.values().filter(|wanted| !drift::has_front(view, &wanted.id));
+    let missing = networks.map(|network| &network.id).chain(volumes.map(|volume| &volume.id)).chain(fronts.map(|front| &front.id));
+    missing.filter(|id| !view.observed.record.applied.contains_key(id)).map(|id| created(id, Vec::new())).collect()
+}
+
+fn created(id: &ObjectId, fields: Vec<FieldChange>) -> Change {
+    Change { object: id.clone(), action: ChangeAction::Create, fields, reason: "new in this revision".to_owned() }
+}
+
+fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
+    if status::is_settled(view, workload) {
+        return None;
+    }
+    let wanted = workload_fields(workload);
+    let applied = view.observed.record.applied.get(&workload.id).map(|applied| &applied.fields);
+    let staying = view.replicas(&workload.id).iter().find(|replica| replica.standing != Standing::Leaving);
+    match (applied, staying) {
+        (Some(applied), _) => {
+            let fields = differences(applied, &wanted);
+            let replaced = fields.iter().any(|field| field.consequence == RECREATES);
+            let action = if replaced || view.has_old(&workload.id) { ChangeAction::Recreate } else { ChangeAction::Update };
+            let reason = match fields.is_empty() {
+                false => "changed in Git",
+                true if view.has_old(&workload.id) => "replicas of another revision are left",
+                true => return None,
+            };
+            Some(Change { object: workload.id.clone(), action, fields, reason: reason.to_owned() })
+        }
+        (None, None) => {
+            let shown = |path: &str| path.ends_with("].image") || path == "spec.replicas";
+            let fields = differences(&Fields::new(), &wanted).into_iter().filter(|field| shown(&field.path)).collect();
+            Some(created(&workload.id, fields))
+        }
+        (None, Some(replica)) => {
+            let unlike = drift::unlike_fields(replica.container, workload).into_iter().map(recreating);
+            let mut fields: Vec<FieldChange> = unlike.collect();
+            let count = view.standing(&workload.id, Standing::Current).chain(view.standing(&workload.id, Standing::Old)).count();
+            if count != workload.replicas as usize {
+                fields.push(FieldChange {
+                    path: "spec.replicas".to_owned(),
+                    old: Some(count.to_string()),
+                    new: Some(workload.replicas.to_string()),
+                    consequence: SCALES.to_owned(),
+                });
+            }
+            let action = if view.has_old(&workload.id) { ChangeAction::Recreate } else { ChangeAction::Update };
+            let nothing = fields.is_empty() && !view.has_old(&workload.id);
+            (!nothing).then(|| Change { object: workload.id.clone(), action, fields, reason: "differs from what runs".to_owned() })
+        }
+    }
+}
+
+fn recreating(field: DriftField) -> FieldChange {
+    FieldChange { path: field.path, old: field.actual, new: field.expected, consequence: RECREATES.to_owned() }
+}
+
+fn service_change(view: &View<'_>, service: &Service) -> Option<Change> {
+    let wanted = service_fields(service);
+    match view.observed.record.applied.get(&service.id) {
+        None => Some(created(&service.id, differences(&Fields::new(), &wanted))),
+        Some(applied) if applied.fields == wanted => None,
+        Some(applied) => Some(Change {
+            object: service.id.clone(),
+            action: ChangeAction::Update,
+            fields: differences(&applied.fields, &wanted),
+            reason: "changed in Git".to_owned(),
+        }),
+    }
+}
+
+/// Workloads and services that Git no longer has. Data volumes stay, so they are not listed.
+fn removed(view: &View<'_>) -> Vec<Change> {
+    if !view.desired.settings.prune {
+        return Vec::new();
+    }
+    let desired = view.desired;
+    let live = view.all_replicas().map(|(id, _)| id);
+    let applied = view.observed.record.applied.keys().filter(|id| id.kind == Kind::Service);
+    let gone = live.chain(applied).filter(|id| !desired.workloads.contains_key(id) && !desired.services.contains_key(id));
+    // What another application has by now is handed over, not removed.
+    let gone: BTreeSet<&ObjectId> = gone.filter(|id| view.claimed_by(id).is_none()).collect();
+    let removal = |id: &ObjectId| Change {
+        object: id.clone(),
+        action: ChangeAction::Remove,
+        fields: Vec::new(),
+        reason: "no longer in Git".to_owned(),
+    };
+    gone.into_iter().map(removal).collect()
+}
+
+const RECREATES: &str = "recreates";
+const SCALES: &str = "scales";
+const IN_PLACE: &str = "in place";
+const TRAFFIC: &str = "traffic only";
+
+/// Returns the fields of a workload by the manifest's paths: what the record keeps of it.
+pub fn workload_fields(workload: &Workload) -> Fields {
+    let mut fields = Fields::from([("spec.replicas".to_owned(), FieldValue::Public(workload.replicas.to_string()))]);
+    let spec = &workload.spec;
+    for (path, value) in spec.replica.iter().chain(&spec.ports) {
+        fields.insert(manifest_path("", path), value.clone());
+    }
+    for (name, container) in &spec.containers {
+        for (path, value) in container.fields.iter().chain(&container.in_place) {
+            fields.insert(manifest_path(name.as_str(), path), value.clone());
+        }
+    }
+    fields
+}
+
+/// Returns the fields of a service by the manifest's paths.
+pub fn service_fields(service: &Service) -> Fields {
+    let mut fields = Fields::new();
+    let mut put = |path: String, text: String| fields.insert(path, FieldValue::Public(text));
+    if service.headless {
+        put("spec.clusterIP".to_owned(), "None".to_owned());
+    } else if let Some(address) = service.address {
+        put("spec.clusterIP".to_owned(), address.to_string());
+    }
+    if service.publish_not_ready {
+        put("spec.publishNotReadyAddresses".to_owned(), "true".to_owned());
+    }
+    for (index, port) in service.ports.iter().enumerate() {
+        let targets: BTreeSet<String> = service
+            .backends
+            .iter()
+            .filter_map(|backend| Some(format!("{}:{}", backend.workload.name, backend.targets.get(index).copied().flatten()?)))
+            .collect();
+        let targets: Vec<String> = targets.into_iter().collect();
+        put(format!("spec.ports[{}/{}]", port.port, port.protocol.as_str()), targets.join(" "));
+    }
+    fields
+}
+
+/// Returns the manifest's path of a canonical field; Docker's where a manifest has no word for it.
+pub(super) fn manifest_path(container: &str, path: &str) -> String {
+    let pod = "spec.template.spec";
+    match path {
+        field::HOSTNAME | field::GRACE | field::RESTART => format!("{pod}.{path}"),
+        field::USER | field::GROUPS | field::READ_ONLY | field::PRIVILEGED | field::CAP_ADD | field::CAP_DROP => {
+            format!("{pod}.containers[{container}].securityContext.{path}")
+        }
+        _ if path.starts_with("labels[") => format!("spec.template.metadata.{path}"),
+        _ if path.starts_with("networks[") => format!("NetworkSettings.Networks{}", &path["networks".len()..]),
+        _ if path.starts_with("ports[") => format!("{pod}.hostPorts{}", &path["ports".len()..]),
+        _ if path.starts_with("emptyDirs[") => format!("{pod}.volumes{}", &path["emptyDirs".len()..]),
+        _ if path.starts_with("mounts[") => format!("{pod}.containers[{container}].volumeMounts{}", &path["mounts".len()..]),
+        _ => format!("{pod}.containers[{container}].{path}"),
+    }
+}
+
+/// Returns the fields that differ, with what each means for what runs.
+fn differences(old: &Fields, new: &Fields) -> Vec<FieldChange> {
+    let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let changed = paths.into_iter().filter(|path| old.get(*path) != new.get(*path));
+    changed
+        .map(|path| {
+            let (was, is) = (old.get(path), new.get(path));
+            FieldChange {
+                path: path.clone(),
+                old: was.map(shown),
+                new: is.map(|value| shown_new(was, value)),
+                consequence: consequence(path, was, is).to_owned(),
+            }
+        })
+        .collect()
+}
+
+fn consequence(path: &str, old: Option<&FieldValue>, new: Option<&FieldValue>) -> &'static str {
+    let resource = path.contains("].resources.");
+    match path {
+        "spec.replicas" => SCALES,
+        _ if !path.starts_with("spec.template.") && !path.starts_with("NetworkSettings.") => TRAFFIC,
+        // A limit cannot be taken off a live container.
+        _ if resource && old.is_some() && new.is_none() => RECREATES,
+        _ if resource || path.ends_with(field::RESTART) => IN_PLACE,
+        _ => RECREATES,
+    }
+}
+
+fn shown(value: &FieldValue) -> String {
+    match value {
+        FieldValue::Public(text) => text.clone(),
+        FieldValue::Secret(_) => "<secret>".to_owned(),
+        FieldValue::Computed(text) if text.starts_with("secret ") => "<secret>".to_owned(),
+        FieldValue::Computed(text) => text.clone(),
+    }
+}
+
+fn shown_new(old: Option<&FieldValue>, new: &FieldValue) -> String {
+    match (old, shown(new).as_str()) {
+        (Some(_), "<secret>") => "<secret, changed>".to_owned(),
+        (_, text) => text.to_owned(),
+    }
+}

@@ -1,0 +1,186 @@
+//! How workloads stand, in Argo CD's words.
+
+use serde::{Deserialize, Serialize};
+
+use crate::desired::Workload;
+use crate::host::Class;
+use crate::name::ObjectId;
+use crate::observed::{Failed, State};
+use crate::time::{Time, format_duration};
+
+use super::replica::{Replica, Standing};
+use super::view::View;
+use super::{drift, workload};
+
+/// Whether the host is what Git asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Sync {
+    /// It is.
+    Synced,
+    /// It is not, or not yet.
+    OutOfSync,
+    /// Nobody can tell now.
+    Unknown,
+}
+
+/// Whether what runs does what it should; best first (Argo CD's order of aggregation).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Health {
+    /// All replicas serve.
+    Healthy,
+    /// Somebody paused it.
+    Suspended,
+    /// It is on its way.
+    Progressing,
+    /// It is not there.
+    Missing,
+    /// It does not come to serve.
+    Degraded,
+    /// Nobody can tell now.
+    Unknown,
+}
+
+/// Returns the health of several things together: that of the worst.
+pub fn aggregate(health: impl IntoIterator<Item = Health>) -> Health {
+    health.into_iter().max().unwrap_or(Health::Healthy)
+}
+
+/// How one workload stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkloadStatus {
+    /// The workload.
+    #[serde(rename = "name")]
+    pub object: ObjectId,
+    /// Replicas that are wanted.
+    pub desired: u32,
+    /// Replicas that are ready, of any template.
+    pub ready: u32,
+    /// Replicas of the wanted template.
+    pub updated: u32,
+    /// Replicas that serve, of any template.
+    pub available: u32,
+    /// Its health.
+    pub health: Health,
+    /// What it waits for, or what is wrong.
+    pub message: String,
+    /// It is as Git asks, and all its replicas serve.
+    pub settled: bool,
+}
+
+/// So many restarts of a replica that never became ready mean that it will not become ready.
+const EXITS: u32 = 5;
+
+/// Tells whether a workload is as Git asks and all its replicas serve.
+pub(super) fn is_settled(view: &View<'_>, workload: &Workload) -> bool {
+    let mut current = 0;
+    for replica in view.replicas(&workload.id) {
+        match replica.standing {
+            Standing::Current if replica.serving && drift::unlike_in_place(replica.container, workload).is_empty() => current += 1,
+            Standing::Current | Standing::Old => return false,
+            Standing::Leaving => {}
+        }
+    }
+    current == workload.replicas as usize && view.pending(&workload.id) == 0
+}
+
+/// Returns how a workload stands.
+pub(super) fn status(view: &View<'_>, workload: &Workload) -> WorkloadStatus {
+    let replicas: Vec<&Replica<'_>> = view.replicas(&workload.id).iter().filter(|replica| replica.standing != Standing::Leaving).collect();
+    let count = |predicate: fn(&Replica<'_>) -> bool| replicas.iter().filter(|replica| predicate(replica)).count() as u32;
+    let updated = count(|replica| replica.standing == Standing::Current);
+    let ready = count(|replica| !replica.unready && (replica.ready_since.is_some() || replica.joined));
+    let available = count(|replica| replica.serving);
+    let serving = count(|replica| replica.serving && replica.standing == Standing::Current);
+    let (health, message) = health(view, workload, &replicas, (updated, serving));
+    WorkloadStatus {
+        object: workload.id.clone(),
+        desired: workload.replicas,
+        ready,
+        updated,
+        available,
+        health,
+        message,
+        settled: is_settled(view, workload),
+    }
+}
+
+/// The order of questions is that of Argo CD's Deployment health check.
+fn health(view: &View<'_>, workload: &Workload, replicas: &[&Replica<'_>], (updated, serving): (u32, u32)) -> (Health, String) {
+    let old = replicas.len() as u32 - updated;
+    if let Some(reason) = failure(view, workload) {
+        return (Health::Degraded, reason);
+    }
+    if workload.paused {
+        return (Health::Suspended, "the rollout is paused".to_owned());
+    }
+    let crashing = replicas.iter().find(|replica| replica.container.state == State::Restarting && replica.container.restarts >= EXITS);
+    if let Some(replica) = crashing {
+        return (Health::Degraded, format!("{} ends again and again ({} restarts)", replica.id, replica.container.restarts));
+    }
+    let of = format!("of {}", workload.replicas);
+    if replicas.is_empty() && workload.replicas > 0 && !view.applies() {
+        return (Health::Missing, "not deployed".to_owned());
+    }
+    if updated < workload.replicas {
+        return (Health::Progressing, format!("{updated} {of} replicas are of this revision"));
+    }
+    if old > 0 {
+        return (Health::Progressing, format!("{old} old replicas still have to leave"));
+    }
+    if serving < workload.replicas {
+        return (Health::Progressing, format!("{serving} {of} replicas serve"));
+    }
+    (Health::Healthy, format!("{serving} {of} replicas serve"))
+}
+
+/// Returns why the rollout of a workload has failed; `None` if it has not (yet).
+///
+/// Only what a replica does, or what a person must change, fails a rollout. An image that is not there,
+/// or a host that is in the way, is waiting.
+pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
+    let rejected = view.observed.failures.iter().find(|(key, failed)| {
+        let of_workload = key.strip_prefix(&workload.id.to_string()).is_some_and(|rest| rest.starts_with('/'));
+        of_workload && failed.failure.class == Class::User && failed.count >= 3
+    });
+    if let Some((_, failed)) = rejected {
+        return Some(failed.failure.message.clone());
+    }
+    let current: Vec<&Replica<'_>> = view.standing(&workload.id, Standing::Current).collect();
+    let serving = current.iter().filter(|replica| replica.serving).count();
+    if current.is_empty() || serving == workload.replicas as usize {
+        return None;
+    }
+    // A workload that was settled once and lost a replica is healed, not rolled back.
+    let rolled_out = view.observed.record.healthy.last() == Some(&view.desired.revision);
+    if rolled_out {
+        return None;
+    }
+    let stuck = |replica: &&&Replica<'_>| !replica.serving && replica.ready_since.is_none();
+    let going_back = !view.observed.record.healthy.is_empty();
+    if let Some(replica) = current.iter().filter(stuck).find(|replica| replica.container.restarts >= EXITS && going_back) {
+        return Some(format!("{} ended {} times without becoming ready", replica.id, replica.container.restarts));
+    }
+    let deadline = workload.deadline?;
+    let progress = current.iter().map(|replica| replica.ready_since.unwrap_or(replica.container.created)).max()?;
+    let waits = current.iter().any(|replica| !replica.serving);
+    (waits && view.now >= progress + deadline).then(|| format!("no progress for {} (the progress deadline)", format_duration(deadline)))
+}
+
+/// Returns the rollout that has failed, if one has.
+pub(super) fn failed(view: &View<'_>) -> Option<Failed> {
+    view.desired.workloads.values().find_map(|workload| {
+        let reason = failure(view, workload)?;
+        Some(Failed { object: workload.id.clone(), reason, at: view.now })
+    })
+}
+
+/// Returns the moment at which something happens by itself, so that whoever runs the plan looks again.
+pub fn next_look(held: &[super::Held]) -> Option<Time> {
+    held.iter().filter_map(|held| held.until).min()
+}
+
+/// Returns the least number of replicas that must serve while a workload that was settled changes.
+pub(super) fn floor(workload: &Workload) -> u32 {
+    let (_, unavailable) = workload::bounds(workload);
+    workload.replicas.saturating_sub(unavailable)
+}
