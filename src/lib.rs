@@ -12,6 +12,8 @@ pub mod manifest;
 pub mod name;
 pub mod observed;
 pub mod plan;
+pub mod reconcile;
+pub mod sim;
 pub mod time;
 pub mod traffic;
 

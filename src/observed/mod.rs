@@ -21,6 +21,8 @@ pub use traffic::{Joined, Left, Traffic};
 /// All that a plan may look at.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
+    /// Since when somebody has been looking without a break.
+    pub since: Time,
     /// What the host has.
     pub live: Live,
     /// What probes said, by container id.

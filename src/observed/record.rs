@@ -18,7 +18,8 @@ use crate::time::Time;
 pub struct Record {
     /// What was last applied, by object: the words for `old -> new`.
     pub applied: BTreeMap<ObjectId, Applied>,
-    /// Revisions whose rollout failed.
+    /// Rollouts that failed, by the digest of what was asked for: another commit that asks for the same
+    /// has failed, too.
     pub failed: BTreeMap<String, Failed>,
     /// Revisions that were healthy as a whole, oldest first.
     pub healthy: Vec<String>,
@@ -46,6 +47,8 @@ pub struct Applied {
 /// A rollout that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
+    /// The revision that asked for it.
+    pub revision: String,
     /// Which workload failed.
     pub object: ObjectId,
     /// Why, in one sentence.

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{Service, Workload, field};
-use crate::hash::{FieldValue, Fields};
+use crate::desired::{Desired, Service, Workload, field};
+use crate::hash::{FieldValue, Fields, sha256};
 use crate::name::{Kind, ObjectId};
 
 use super::replica::Standing;
@@ -160,6 +160,14 @@ pub fn service_fields(service: &Service) -> Fields {
         put(format!("spec.ports[{}/{}]", port.port, port.protocol.as_str()), targets.join(" "));
     }
     fields
+}
+
+/// Returns the digest of what an application asks for: equal for two commits that ask for the same.
+pub fn digest(desired: &Desired) -> String {
+    let workloads = desired.workloads.values().map(|workload| (&workload.id, workload_fields(workload)));
+    let services = desired.services.values().map(|service| (&service.id, service_fields(service)));
+    let all: Vec<(&ObjectId, Fields)> = workloads.chain(services).collect();
+    sha256(serde_json::to_string(&all).expect("fields become JSON").as_bytes())
 }
 
 /// Returns the manifest's path of a canonical field; Docker's where a manifest has no word for it.

@@ -6,11 +6,11 @@ use crate::desired::Workload;
 use crate::host::Class;
 use crate::name::ObjectId;
 use crate::observed::{Failed, State};
-use crate::time::{Time, format_duration};
+use crate::time::format_duration;
 
 use super::replica::{Replica, Standing};
 use super::view::View;
-use super::{drift, workload};
+use super::{change, drift};
 
 /// Whether the host is what Git asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -151,8 +151,7 @@ pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
         return None;
     }
     // A workload that was settled once and lost a replica is healed, not rolled back.
-    let rolled_out = view.observed.record.healthy.last() == Some(&view.desired.revision);
-    if rolled_out {
+    if view.observed.record.applied.get(&workload.id).is_some_and(|applied| applied.fields == change::workload_fields(workload)) {
         return None;
     }
     let stuck = |replica: &&&Replica<'_>| !replica.serving && replica.ready_since.is_none();
@@ -162,6 +161,7 @@ pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
     }
     let deadline = workload.deadline?;
     let progress = current.iter().map(|replica| replica.ready_since.unwrap_or(replica.container.created)).max()?;
+    let progress = progress.max(view.observed.since); // Nobody asked its probes before.
     let waits = current.iter().any(|replica| !replica.serving);
     (waits && view.now >= progress + deadline).then(|| format!("no progress for {} (the progress deadline)", format_duration(deadline)))
 }
@@ -170,17 +170,6 @@ pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
 pub(super) fn failed(view: &View<'_>) -> Option<Failed> {
     view.desired.workloads.values().find_map(|workload| {
         let reason = failure(view, workload)?;
-        Some(Failed { object: workload.id.clone(), reason, at: view.now })
+        Some(Failed { revision: view.desired.revision.clone(), object: workload.id.clone(), reason, at: view.now })
     })
-}
-
-/// Returns the moment at which something happens by itself, so that whoever runs the plan looks again.
-pub fn next_look(held: &[super::Held]) -> Option<Time> {
-    held.iter().filter_map(|held| held.until).min()
-}
-
-/// Returns the least number of replicas that must serve while a workload that was settled changes.
-pub(super) fn floor(workload: &Workload) -> u32 {
-    let (_, unavailable) = workload::bounds(workload);
-    workload.replicas.saturating_sub(unavailable)
 }

@@ -1,0 +1,365 @@
+//! The simulated host: containers, networks, volumes and images as plain values, and a clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::desired::{Care, ContainerSpec, Desired, MountSource, Workload, field};
+use crate::hash::FieldValue;
+use crate::host::{Class, Failure, Outcome, Step};
+use crate::name::{Kind, Name, ObjectId};
+use crate::observed::{Container, Field, Labels, Live, Network, Probing, State, Volume};
+use crate::time::Time;
+
+use super::{Behavior, Fault, Scene};
+
+/// A step that is running.
+#[derive(Debug, Clone)]
+struct Running {
+    step: Step,
+    done_at: Time,
+    fault: Option<Fault>,
+}
+
+/// A host in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// How it behaves.
+    pub scene: Scene,
+    live: Live,
+    now: Time,
+    running: Vec<Running>,
+    next_id: u32,
+}
+
+impl Host {
+    /// Returns an empty host at a point in time.
+    pub fn new(scene: Scene, now: Time) -> Self {
+        Host { scene, now, ..Host::default() }
+    }
+
+    /// Returns a host that goes on from a snapshot of a real one.
+    pub fn from_live(live: Live, scene: Scene, now: Time) -> Self {
+        Host { scene, live, now, ..Host::default() }
+    }
+
+    /// Returns the time on its clock.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Returns a snapshot.
+    pub fn read(&self) -> Live {
+        Live { at: self.now, ..self.live.clone() }
+    }
+
+    /// Gives access to what is on the host, for changes by hand.
+    pub fn live_mut(&mut self) -> &mut Live {
+        &mut self.live
+    }
+
+    /// Starts a step; it is done when the clock has passed its duration.
+    pub fn start(&mut self, step: Step) {
+        let fault = self.scene.faults.remove(&step.key());
+        let factor = if fault == Some(Fault::Slow) { 10 } else { 1 };
+        let done_at = self.now + self.duration(&step) * factor;
+        self.running.push(Running { step, done_at, fault });
+    }
+
+    /// Forgets who asked: running steps are carried out all the same, and nobody is told.
+    pub fn disown(&mut self, desired: &Desired) {
+        for running in std::mem::take(&mut self.running) {
+            let _ = self.carry_out(&running.step, desired);
+        }
+    }
+
+    /// Moves the clock and returns the steps that ended, in order.
+    pub fn advance(&mut self, duration: Duration, desired: &Desired) -> Vec<(Step, Outcome)> {
+        self.now = self.now + duration;
+        let (mut done, running): (Vec<Running>, Vec<Running>) =
+            std::mem::take(&mut self.running).into_iter().partition(|running| running.done_at <= self.now);
+        self.running = running;
+        done.sort_by(|a, b| (a.done_at, a.step.key()).cmp(&(b.done_at, b.step.key())));
+        let outcomes = done.into_iter().map(|running| (running.step.clone(), self.end(running, desired))).collect();
+        self.live_on();
+        outcomes
+    }
+
+    /// Returns what probes say now.
+    pub fn probing(&self) -> BTreeMap<String, Probing> {
+        self.live.containers.iter().filter_map(|container| Some((container.id.clone(), self.probe(container)?))).collect()
+    }
+
+    /// Stops everything and starts again what has a restart policy, as a restart of the engine does.
+    pub fn restart_engine(&mut self, desired: &Desired) {
+        self.disown(desired);
+        let now = self.now;
+        for container in &mut self.live.containers {
+            match container.state {
+                State::Running | State::Restarting | State::Exited(_) if !container.leaving => {
+                    container.state = State::Running;
+                    container.started = Some(now);
+                }
+                State::Running | State::Restarting | State::Paused => {
+                    container.state = State::Exited(0);
+                    container.finished = Some(now);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn behavior(&self, image: &str) -> Behavior {
+        self.scene.behaviors.get(image).copied().unwrap_or_default()
+    }
+
+    fn probe(&self, container: &Container) -> Option<Probing> {
+        let started = container.started?;
+        let ready_at = self.behavior(&container.image).ready_after.map(|after| started + after).filter(|at| *at <= self.now);
+        let ports = container.care.as_ref().map(|care| care.ports.clone()).unwrap_or_default();
+        Some(Probing {
+            started: Some(started),
+            startup_passed: ready_at,
+            ready_since: ready_at,
+            accepting: ready_at.map(|at| ports.into_iter().map(|port| (port, at)).collect()).unwrap_or_default(),
+            message: ready_at.is_none().then(|| "HTTP status 503".to_owned()),
+            ..Probing::default()
+        })
+    }
+
+    fn duration(&self, step: &Step) -> Duration {
+        Duration::from_millis(match step {
+            Step::Pull { .. } => 1_000,
+            Step::Create { .. } | Step::CreateFront { .. } | Step::Start { .. } => 300,
+            Step::Stop { container, .. } | Step::Restart { container, .. } => {
+                let image = self.live.container(container).map(|container| container.image.clone()).unwrap_or_default();
+                u64::try_from(self.behavior(&image).stops_within.as_millis()).unwrap_or(u64::MAX)
+            }
+            _ => 100,
+        })
+    }
+
+    fn end(&mut self, running: Running, desired: &Desired) -> Outcome {
+        let failure = |message: &str| Err(Failure { class: Class::Host, message: format!("failed to {}: {message}", running.step) });
+        match running.fault {
+            Some(Fault::Error) => failure("injected fault"),
+            Some(Fault::Lost) => {
+                let _ = self.carry_out(&running.step, desired);
+                failure("connection lost")
+            }
+            Some(Fault::Vanish) => {
+                let outcome = self.carry_out(&running.step, desired);
+                let key = running.step.key();
+                self.live.containers.retain(|container| container.labels.as_ref().is_none_or(|labels| labels.object.to_string() != key));
+                outcome
+            }
+            Some(Fault::Slow) | None => self.carry_out(&running.step, desired),
+        }
+    }
+
+    /// Lets containers that end do so, and the engine restart them.
+    fn live_on(&mut self) {
+        let now = self.now;
+        let ends: Vec<Option<Duration>> =
+            self.live.containers.iter().map(|container| self.behavior(&container.image).exits_after).collect();
+        for (container, exits_after) in self.live.containers.iter_mut().zip(ends) {
+            let (Some(after), Some(started)) = (exits_after, container.started) else { continue };
+            if container.state == State::Running && now >= started + after {
+                container.finished = Some(now);
+                if container.leaving {
+                    container.state = State::Exited(1);
+                } else {
+                    container.restarts += 1;
+                    container.started = Some(now);
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, step: &Step, desired: &Desired) -> Outcome {
+        let owner = &desired.installation.owner;
+        let now = self.now;
+        match step {
+            Step::Pull { image } => return self.pull(image),
+            Step::CreateNetwork { network } => {
+                let name = desired.networks.get(network).map(|network| network.host_name.clone()).unwrap_or_default();
+                self.live.networks.push(Network {
+                    id: name.clone(),
+                    name,
+                    labels: Some(labels(desired, network.clone(), "")),
+                    subnets: Vec::new(),
+                });
+            }
+            Step::CreateVolume { volume } => {
+                let name = desired.volumes.get(volume).map(|volume| volume.host_name.clone()).unwrap_or_default();
+                self.live.volumes.push(Volume { name, labels: Some(labels(desired, volume.clone(), "")) });
+            }
+            Step::Deliver { content } => {
+                let id =
+                    ObjectId::new(owner.clone(), Kind::Content, Name::try_from(content.0.as_str()).expect("content ids are hexadecimal"));
+                self.live.volumes.push(Volume { name: content_volume(&content.0), labels: Some(labels(desired, id, "")) });
+            }
+            Step::RemoveContent { volume, .. } => self.live.volumes.retain(|known| known.name != *volume),
+            Step::CreateFront { front } => {
+                let network = desired.fronts.get(front).and_then(|front| front.networks.first().cloned());
+                let name = desired.fronts.get(front).map(|front| front.host_name.clone()).unwrap_or_default();
+                let mut container = self.container(name, labels(desired, front.clone(), ""), network);
+                container.image = "pause".to_owned();
+                if !self.live.containers.iter().any(|known| known.name == container.name) {
+                    self.live.containers.push(container);
+                }
+            }
+            Step::Create { replica } => return self.create(replica, desired),
+            Step::Start { container, .. } | Step::Unpause { container, .. } => self.with(container, |container| {
+                container.state = State::Running;
+                container.started = Some(now);
+                container.stopped_by_hand = None;
+            }),
+            Step::Restart { container, .. } => self.with(container, |container| container.started = Some(now)),
+            Step::Update { object, container } => {
+                if let Some(spec) = desired.workloads.get(&object.workload()).and_then(|workload| workload.spec.containers.values().next())
+                {
+                    let fields = public(&spec.in_place);
+                    self.with(container, |container| container.fields.extend(fields));
+                }
+            }
+            Step::Connect { container, network, .. } => {
+                let address = self.next_address();
+                self.with(container, |container| {
+                    container.fields.insert(field::network(network), Field { value: "connected".to_owned(), inherited: false });
+                    container.addresses.insert(network.clone(), address);
+                });
+            }
+            Step::Leave { container, .. } => self.with(container, |container| {
+                if !container.leaving {
+                    container.leaving = true;
+                    container.name = format!("{}-leaving-{}", container.name, container.id);
+                }
+            }),
+            Step::Stop { container, .. } => self.with(container, |container| {
+                container.state = State::Exited(0);
+                container.finished = Some(now);
+                container.addresses.clear();
+            }),
+            Step::Remove { container, .. } => self.live.containers.retain(|known| known.id != *container),
+            Step::Join { .. } | Step::Withdraw { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn pull(&mut self, image: &str) -> Outcome {
+        if self.scene.registry.as_ref().is_some_and(|registry| !registry.contains(image)) {
+            return Err(Failure { class: Class::Waiting, message: format!("image `{image}` is not in its registry yet") });
+        }
+        self.live.images.insert(image.to_owned(), format!("sha256:{image}"));
+        Ok(())
+    }
+
+    fn create(&mut self, replica: &ObjectId, desired: &Desired) -> Outcome {
+        let Some(workload) = desired.workloads.get(&replica.workload()) else {
+            return Err(Failure { class: Class::Internal, message: format!("{replica} is not in the desired state") });
+        };
+        let suffix = replica.replica.as_ref().map(Name::as_str).unwrap_or_default();
+        let name = format!("{}_{}_{suffix}", replica.namespace, replica.name);
+        let now = self.now;
+        if let Some(known) = self.live.containers.iter_mut().find(|known| known.name == name) {
+            if known.state == State::Created {
+                known.state = State::Running;
+                known.started = Some(now);
+            }
+            return Ok(());
+        }
+        let Some(wanted) = workload.template.containers.first() else { return Ok(()) };
+        let labels = Labels { hash: Some(workload.hash.clone()), ..labels(desired, replica.clone(), wanted.name.as_str()) };
+        let mut container = self.container(name, labels, workload.template.networks.first().cloned());
+        container.image = wanted.image.clone();
+        container.image_id = self.live.images.get(&wanted.image).cloned().unwrap_or_default();
+        container.published = workload.template.ports.iter().cloned().collect();
+        container.care = Some(Care::new(workload, desired));
+        container.fields = fields(workload);
+        for mount in &wanted.mounts {
+            let volume = match &mount.source {
+                MountSource::Volume(id) => desired.volumes.get(id).map(|volume| volume.host_name.clone()),
+                MountSource::Content(id) => Some(content_volume(&id.0)),
+                MountSource::EmptyDir(_) | MountSource::Host { .. } => None,
+            };
+            container.volumes.extend(volume.clone());
+            if !mount.read_only {
+                container.writes.extend(volume);
+            }
+        }
+        self.live.containers.push(container);
+        Ok(())
+    }
+
+    fn container(&mut self, name: String, labels: Labels, network: Option<String>) -> Container {
+        self.next_id += 1;
+        let address = self.next_address();
+        Container {
+            id: format!("c{}", self.next_id),
+            name,
+            labels: Some(labels),
+            impostor: false,
+            state: State::Running,
+            leaving: false,
+            created: self.now,
+            started: Some(self.now),
+            finished: None,
+            stopped_by_hand: None,
+            restarts: 0,
+            image: String::new(),
+            image_id: String::new(),
+            addresses: network.into_iter().map(|network| (network, address)).collect(),
+            published: BTreeSet::new(),
+            writes: BTreeSet::new(),
+            volumes: BTreeSet::new(),
+            fields: BTreeMap::new(),
+            care: None,
+        }
+    }
+
+    fn next_address(&mut self) -> Ipv4Addr {
+        self.next_id += 1;
+        Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 64, 0, 10)) + self.next_id)
+    }
+
+    fn with(&mut self, id: &str, change: impl FnOnce(&mut Container)) {
+        if let Some(container) = self.live.containers.iter_mut().find(|known| known.id == id) {
+            change(container);
+        }
+    }
+}
+
+fn content_volume(id: &str) -> String {
+    format!("content_{id}")
+}
+
+fn labels(desired: &Desired, object: ObjectId, container: &str) -> Labels {
+    let shared = matches!(object.kind, Kind::Front | Kind::Network);
+    Labels {
+        owner: desired.installation.owner.clone(),
+        application: (!shared).then(|| desired.application.clone()),
+        object,
+        container: container.to_owned(),
+        hash: None,
+        created_revision: desired.revision.clone(),
+        front: None,
+    }
+}
+
+/// Returns the fields that a container of a workload has.
+fn fields(workload: &Workload) -> BTreeMap<String, Field> {
+    let mut fields = public(&workload.spec.replica);
+    if let Some(ContainerSpec { fields: own, in_place }) = workload.spec.containers.values().next() {
+        fields.extend(public(own));
+        fields.extend(public(in_place));
+    }
+    fields
+}
+
+fn public(fields: &crate::hash::Fields) -> BTreeMap<String, Field> {
+    let text = |value: &FieldValue| match value {
+        FieldValue::Public(text) | FieldValue::Computed(text) | FieldValue::Secret(text) => text.clone(),
+    };
+    fields.iter().map(|(path, value)| (path.clone(), Field { value: text(value), inherited: false })).collect()
+}

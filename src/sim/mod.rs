@@ -1,0 +1,55 @@
+//! A host in memory, with a clock and faults, on which real plans run to their end.
+//!
+//! It serves tests, round scripts and `plan --rounds`. It models what the planner relies on (names are
+//! locks, restarts keep a container, probes follow the image) and nothing of how Docker does it. It
+//! has no randomness: the same inputs give the same bytes.
+
+mod host;
+mod run;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use host::Host;
+pub use run::{Run, Turn};
+
+/// How containers of an image behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behavior {
+    /// Ready so long after its start; `None` means never.
+    pub ready_after: Option<Duration>,
+    /// Ends so long after its start, each time; `None` means it runs.
+    pub exits_after: Option<Duration>,
+    /// How long its process takes to end after the stop signal.
+    pub stops_within: Duration,
+}
+
+impl Default for Behavior {
+    fn default() -> Self {
+        Behavior { ready_after: Some(Duration::from_secs(1)), exits_after: None, stops_within: Duration::from_millis(100) }
+    }
+}
+
+/// What goes wrong with the next step of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is done, and it is said so.
+    Error,
+    /// It is done, and reported as failed.
+    Lost,
+    /// It takes ten times as long.
+    Slow,
+    /// The object is gone after it.
+    Vanish,
+}
+
+/// How the simulated host behaves: by image, and by the key of the next step.
+#[derive(Debug, Clone, Default)]
+pub struct Scene {
+    /// How containers of each image behave; images that are not named behave as `Behavior::default`.
+    pub behaviors: BTreeMap<String, Behavior>,
+    /// Images that can be pulled; `None` means all.
+    pub registry: Option<std::collections::BTreeSet<String>>,
+    /// What goes wrong, by the step's key; each happens once.
+    pub faults: BTreeMap<String, Fault>,
+}

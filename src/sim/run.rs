@@ -1,0 +1,161 @@
+//! One application on the simulated host: the real planner and reconciler, turn by turn.
+
+use std::time::Duration;
+
+use crate::desired::Desired;
+use crate::host::Step;
+use crate::name::ObjectId;
+use crate::observed::{Record, State, Traffic};
+use crate::plan::{Claims, Plan};
+use crate::reconcile::Reconciler;
+use crate::time::Time;
+
+use super::Host;
+
+/// The clock's step between two looks.
+const TICK: Duration = Duration::from_millis(100);
+
+/// One application on the simulated host.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The host.
+    pub host: Host,
+    /// What is wanted.
+    pub desired: Desired,
+    /// What other applications hold.
+    pub claims: Claims,
+    reconciler: Reconciler,
+    generation: u64,
+}
+
+/// One turn in which something happened.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// When.
+    pub at: Time,
+    /// The plan of that moment.
+    pub plan: Plan,
+    /// Steps that were started, and joins and withdrawals.
+    pub steps: Vec<Step>,
+    /// Replicas of each workload that served before the turn.
+    pub serving: Vec<(ObjectId, usize)>,
+    /// Why the plan was refused: a bug of ours.
+    pub refused: Vec<String>,
+}
+
+impl Run {
+    /// Returns an application with nothing in its record.
+    pub fn new(host: Host, desired: Desired) -> Self {
+        Run::resumed(host, desired, Record::default(), Traffic::default())
+    }
+
+    /// Returns an application that goes on from what is known of it.
+    pub fn resumed(host: Host, desired: Desired, record: Record, traffic: Traffic) -> Self {
+        let generation = traffic.generation;
+        Run { reconciler: Reconciler::new(record, traffic, host.now()), host, desired, claims: Claims::default(), generation }
+    }
+
+    /// Returns what is known of the application.
+    pub fn reconciler(&self) -> &Reconciler {
+        &self.reconciler
+    }
+
+    /// Gives access to what is known, for a decision of a person's.
+    pub fn reconciler_mut(&mut self) -> &mut Reconciler {
+        &mut self.reconciler
+    }
+
+    /// Plans a round without carrying it out.
+    pub fn plan(&self) -> Plan {
+        let mut observed = self.reconciler.observed().clone();
+        observed.live = self.host.read();
+        observed.probing = self.host.probing();
+        crate::plan::plan(&self.desired, &self.claims, &observed, self.host.now())
+    }
+
+    /// Plans a round and starts its steps.
+    pub fn turn(&mut self) -> Turn {
+        let now = self.host.now();
+        let live = self.host.read();
+        let serving = self.serving();
+        self.reconciler.probed(self.host.probing());
+        let round = self.reconciler.round(&self.desired, &self.claims, live, now);
+        if round.publish {
+            self.publish();
+        }
+        let traffic = round.plan.steps.iter().filter(|planned| matches!(planned.step, Step::Join { .. } | Step::Withdraw { .. }));
+        let steps = traffic.map(|planned| planned.step.clone()).chain(round.start.iter().cloned()).collect();
+        for step in round.start {
+            self.host.start(step);
+        }
+        Turn { at: now, plan: round.plan, steps, serving, refused: round.refused }
+    }
+
+    /// Lets time pass; returns the steps that failed, with their reasons.
+    pub fn pass(&mut self, duration: Duration) -> Vec<String> {
+        let mut failures = Vec::new();
+        let mut publish = false;
+        for (step, outcome) in self.host.advance(duration, &self.desired) {
+            if let Err(failure) = &outcome {
+                failures.push(failure.message.clone());
+            }
+            publish |= self.reconciler.finish(&step, outcome, &self.desired, self.host.now());
+        }
+        if publish {
+            self.publish();
+        }
+        failures
+    }
+
+    /// Runs until nothing is left to do, or for so long. Returns the turns in which steps were started.
+    pub fn converge(&mut self, limit: Duration) -> Vec<Turn> {
+        let end = self.host.now() + limit;
+        let mut turns = Vec::new();
+        loop {
+            let turn = self.turn();
+            let done = turn.plan.is_converged() && self.reconciler.observed().in_flight.is_empty();
+            let refused = !turn.refused.is_empty();
+            if !turn.steps.is_empty() || refused {
+                turns.push(turn);
+            }
+            if done || refused || self.host.now() >= end {
+                return turns;
+            }
+            self.pass(TICK);
+        }
+    }
+
+    /// The agent is killed and started again: what was in flight lands without anybody being told, and
+    /// only the record and what was published are left.
+    pub fn kill_agent(&mut self) {
+        self.host.disown(&self.desired);
+        let observed = self.reconciler.observed();
+        let traffic = Traffic { connections: Default::default(), ..observed.traffic.clone() };
+        self.reconciler = Reconciler::new(observed.record.clone(), traffic, self.host.now());
+    }
+
+    /// Returns how many replicas of each workload answer clients: they are published, and run.
+    pub fn serving(&self) -> Vec<(ObjectId, usize)> {
+        let traffic = &self.reconciler.observed().traffic;
+        let live = self.host.read();
+        let count = |id: &ObjectId| {
+            let joined = traffic.joined.iter().filter(|(replica, _)| replica.workload() == *id);
+            joined
+                .filter(|(_, joined)| {
+                    live.container(&joined.container)
+                        .is_some_and(|container| container.state == State::Running && container.started == Some(joined.started))
+                })
+                .count()
+        };
+        self.desired.workloads.keys().map(|id| (id.clone(), count(id))).collect()
+    }
+
+    /// The data path serves what is published at once, and no connection stays open.
+    fn publish(&mut self) {
+        self.generation += 1;
+        self.reconciler.published(self.generation);
+        let left = self.reconciler.observed().traffic.left.values();
+        let connections = left.filter_map(|left| Some((left.address?, 0))).collect();
+        self.reconciler.acknowledged(self.generation, connections, Default::default());
+    }
+}
