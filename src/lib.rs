@@ -19,4 +19,6 @@ pub mod traffic;
 
 // The shell: talks to the world, decides nothing.
 #[cfg(feature = "agent")]
+pub mod git;
+#[cfg(feature = "agent")]
 pub mod store;

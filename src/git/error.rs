@@ -1,0 +1,170 @@
+//! What can go wrong with a repository, and who has to do something about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::host::Class;
+
+use super::Location;
+
+/// A failure to get at a revision. What was fetched before stays usable.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The path does not exist or is no folder.
+    #[error("failed to find repository `{repository}`")]
+    Absent {
+        /// The repository.
+        repository: Location,
+    },
+    /// The repository cannot be opened or reached.
+    #[error("failed to fetch from repository `{repository}`")]
+    Fetch {
+        /// The repository.
+        repository: Location,
+        /// Why.
+        source: git2::Error,
+    },
+    /// The repository answers too slowly.
+    #[error("failed to fetch from repository `{repository}` within {seconds} seconds")]
+    Slow {
+        /// The repository.
+        repository: Location,
+        /// The limit.
+        seconds: u64,
+    },
+    /// The repository has no such branch, tag or commit.
+    #[error("failed to find `{reference}` in repository `{repository}`")]
+    UnknownRef {
+        /// The repository.
+        repository: Location,
+        /// What was asked for.
+        reference: String,
+        /// Branches and tags that there are, the closest first.
+        known: Vec<String>,
+    },
+    /// A plain folder has only its current state.
+    #[error("failed to find `{reference}` in `{repository}`, which is a plain folder")]
+    NoRefs {
+        /// The folder.
+        repository: Location,
+        /// What was asked for.
+        reference: String,
+    },
+    /// The repository has no commit yet.
+    #[error("failed to find a commit in repository `{repository}`")]
+    Empty {
+        /// The repository.
+        repository: Location,
+    },
+    /// The revision is nowhere any more.
+    #[error("failed to find revision `{revision}` of repository `{repository}`")]
+    Lost {
+        /// The repository.
+        repository: Location,
+        /// The revision.
+        revision: String,
+    },
+    /// The folder does not exist in that revision.
+    #[error("failed to find folder `{path}` in revision `{revision}`")]
+    NoFolder {
+        /// The folder.
+        path: String,
+        /// The revision.
+        revision: String,
+    },
+    /// The folder holds more than is read.
+    #[error("failed to read folder `{path}`: it holds more than {limit}")]
+    TooLarge {
+        /// The folder.
+        path: String,
+        /// What is allowed, as in `128 MiB`.
+        limit: String,
+        /// The largest file in it.
+        largest: String,
+    },
+    /// A file of a plain folder cannot be read.
+    #[error("failed to read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The mirror in the state folder cannot be written.
+    #[error("failed to write mirror `{}`", path.display())]
+    Mirror {
+        /// Its folder.
+        path: PathBuf,
+        /// Why.
+        source: git2::Error,
+    },
+    /// The mirror's folder cannot be made or replaced.
+    #[error("failed to make mirror `{}`", path.display())]
+    MirrorFolder {
+        /// Its folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A path cannot be watched.
+    #[error("failed to watch `{}`", path.display())]
+    Watch {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: notify::Error,
+    },
+    /// The program ends while it works.
+    #[error("failed to wait for repository `{repository}`")]
+    Interrupted {
+        /// The repository.
+        repository: Location,
+    },
+}
+
+impl Error {
+    /// Returns who has to do something about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Error::Absent { .. } | Error::Slow { .. } | Error::Empty { .. } => Class::Waiting,
+            Error::Fetch { source, .. } => match source.code() {
+                git2::ErrorCode::Auth | git2::ErrorCode::Certificate => Class::User,
+                _ => Class::Waiting,
+            },
+            Error::UnknownRef { .. } | Error::NoRefs { .. } | Error::NoFolder { .. } | Error::TooLarge { .. } | Error::Lost { .. } => {
+                Class::User
+            }
+            Error::Read { .. } | Error::Mirror { .. } | Error::MirrorFolder { .. } | Error::Watch { .. } => Class::Host,
+            Error::Interrupted { .. } => Class::Internal,
+        }
+    }
+
+    /// Returns what to do about it, if that can be said.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Absent { .. } => Some("check the path; it is looked for again at every interval".to_owned()),
+            Error::Fetch { source, .. } => match source.code() {
+                git2::ErrorCode::Auth => Some("the repository asks for credentials, which are not supported yet".to_owned()),
+                git2::ErrorCode::Certificate => Some("the server's certificate or host key is not trusted by this host".to_owned()),
+                _ => None,
+            },
+            Error::UnknownRef { known, .. } => match known.as_slice() {
+                [] => Some("the repository has neither branches nor tags".to_owned()),
+                [first, ..] if known.len() == 1 => Some(format!("did you mean `{first}`?")),
+                _ => Some(format!("it has {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
+            },
+            Error::NoRefs { .. } => Some("leave out the ref, or name a Git repository".to_owned()),
+            Error::Empty { .. } => Some("push a first commit".to_owned()),
+            Error::Lost { .. } => Some("the branch was rewritten; push a commit that holds what shall run".to_owned()),
+            Error::TooLarge { largest, .. } => Some(format!("the largest file in it is `{largest}`; name a smaller folder as path")),
+            Error::Mirror { source, .. } => disk_hint(source.message()),
+            Error::MirrorFolder { source, .. } => disk_hint(&source.to_string()),
+            Error::Watch { .. } => Some("changes are found at the polling interval instead".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn disk_hint(message: &str) -> Option<String> {
+    message.contains("No space left").then(|| "the disk of the state folder is full: free some space".to_owned())
+}

@@ -1,0 +1,170 @@
+//! Where a repository is: a URL, or a path of this host that holds a repository or a plain folder.
+//!
+//! What a path holds is looked up again each time, because it may not be there yet, or change.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where a repository is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Location {
+    /// A path of this host.
+    Path(PathBuf),
+    /// An https, http, ssh or git URL, or `user@host:path`.
+    Url(String),
+}
+
+/// Why a text is no location.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LocationError {
+    /// Nothing is written.
+    #[error("is empty")]
+    Empty,
+    /// The scheme is unknown.
+    #[error("has the unknown scheme `{0}`; https, ssh, git and file URLs and local paths are understood")]
+    Scheme(String),
+    /// A file URL names another host.
+    #[error("names the host `{0}`; a file URL has three slashes, as in `file:///srv/shop.git`")]
+    Host(String),
+}
+
+/// What a path holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A repository, by the folder that holds its `HEAD`.
+    Repository(PathBuf),
+    /// A plain folder.
+    Folder(PathBuf),
+    /// Nothing, or no folder.
+    Nothing,
+}
+
+impl Location {
+    /// Reads a location as people write it. A relative path counts from the current folder.
+    pub fn parse(text: &str) -> Result<Location, LocationError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(LocationError::Empty);
+        }
+        if let Some((scheme, rest)) = text.split_once("://") {
+            return match scheme.to_ascii_lowercase().as_str() {
+                "file" => match rest.split_once('/') {
+                    Some(("" | "localhost", path)) => Ok(Location::path(&percent_decode(&format!("/{path}")))),
+                    _ => Err(LocationError::Host(rest.split('/').next().unwrap_or_default().to_owned())),
+                },
+                "https" | "http" | "ssh" | "git" => Ok(Location::Url(text.to_owned())),
+                _ => Err(LocationError::Scheme(scheme.to_owned())),
+            };
+        }
+        // `user@host:path`, as ssh and git read it: a colon before the first slash.
+        match text.split_once(':') {
+            Some((host, _)) if !host.contains('/') && host.contains('@') => Ok(Location::Url(text.to_owned())),
+            _ => Ok(Location::path(text)),
+        }
+    }
+
+    fn path(text: &str) -> Location {
+        Location::Path(std::path::absolute(text).unwrap_or_else(|_| PathBuf::from(text)))
+    }
+
+    /// Returns the last part of its path without `.git`: what an application is called by default.
+    pub fn name(&self) -> &str {
+        let text = match self {
+            Location::Path(path) => path.to_str().unwrap_or_default(),
+            Location::Url(url) => url,
+        };
+        let text = text.trim_end_matches('/').trim_end_matches("/.git");
+        let last = text.rsplit(['/', ':']).next().unwrap_or_default();
+        last.strip_suffix(".git").unwrap_or(last)
+    }
+
+    /// Returns what the path holds; of a URL nothing.
+    pub(super) fn content(&self) -> Content {
+        let Location::Path(path) = self else { return Content::Nothing };
+        if !path.is_dir() {
+            return Content::Nothing;
+        }
+        let dot_git = path.join(".git");
+        if is_repository(&dot_git) {
+            return Content::Repository(dot_git);
+        }
+        // A work tree or a submodule has a file that names the folder.
+        if let Some(git_dir) = fs::read_to_string(&dot_git).ok().as_deref().and_then(|text| text.strip_prefix("gitdir:")) {
+            return Content::Repository(path.join(git_dir.trim()));
+        }
+        match is_repository(path) {
+            true => Content::Repository(path.clone()),
+            false => Content::Folder(path.clone()),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    /// Writes the location without the user and password that a URL may hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Path(path) => write!(f, "{}", path.display()),
+            Location::Url(url) => match url.split_once("://") {
+                Some((scheme, rest)) => {
+                    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                    let host = authority.rsplit('@').next().unwrap_or(authority);
+                    write!(f, "{scheme}://{host}{path}")
+                }
+                None => f.write_str(url),
+            },
+        }
+    }
+}
+
+fn is_repository(folder: &Path) -> bool {
+    folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let byte = tail.get(..2).filter(|_| *first == b'%').and_then(|digits| hex::decode(digits).ok());
+        match byte {
+            Some(byte) => {
+                bytes.extend(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_read_as_people_write_them() {
+        let url = |text: &str| Ok(Location::Url(text.to_owned()));
+        let path = |text: &str| Ok(Location::Path(PathBuf::from(text)));
+        for text in ["https://git.example/shop.git", "ssh://git@git.example:22/shop.git", "git@git.example:shop.git"] {
+            assert_eq!(Location::parse(text), url(text));
+        }
+        assert_eq!(Location::parse("/srv/shop.git"), path("/srv/shop.git"));
+        assert_eq!(Location::parse("file:///srv/my%20shop"), path("/srv/my shop"));
+        assert_eq!(Location::parse("file://localhost/srv/shop"), path("/srv/shop"));
+        assert_eq!(Location::parse("file://srv/shop"), Err(LocationError::Host("srv".into())));
+        assert_eq!(Location::parse("svn://srv/shop"), Err(LocationError::Scheme("svn".into())));
+        assert_eq!(Location::parse(" "), Err(LocationError::Empty));
+    }
+
+    #[test]
+    fn a_location_prints_without_its_password() {
+        let location = Location::parse("https://me:hunter2@git.example/a/shop.git").unwrap();
+        assert_eq!(location.to_string(), "https://git.example/a/shop.git");
+        assert_eq!(location.name(), "shop");
+        assert_eq!(Location::parse("git@git.example:shop.git").unwrap().name(), "shop");
+        assert_eq!(Location::parse("/srv/shop/.git/").unwrap().name(), "shop");
+    }
+}

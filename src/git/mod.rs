@@ -1,0 +1,286 @@
+//! Revisions of a repository or plain folder, and the files of an application at one of them.
+//!
+//! Everything goes through a mirror in the state folder, so a revision that was once fetched can be
+//! read again whatever happens to its source. Nothing here knows what the files mean.
+
+mod error;
+mod fetch;
+mod folder;
+mod location;
+mod mirror;
+mod read;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use git2::{ErrorCode, Repository};
+
+use crate::hash::sha256;
+use crate::manifest::Tree;
+use crate::name::Name;
+use crate::time::Time;
+
+use location::Content;
+use mirror::Lost;
+
+pub use error::Error;
+pub use location::{Location, LocationError};
+pub use watch::Watching;
+
+/// How long a repository far away may take.
+const SLOWEST: Duration = Duration::from_secs(300);
+
+/// A commit, or one state of a plain folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// The commit's 40 digits, or `folder-` and twelve digits.
+    pub id: String,
+    /// The first line of the commit's message; empty for a plain folder.
+    pub summary: String,
+    /// When the commit was made; `None` for a plain folder.
+    pub committed: Option<Time>,
+}
+
+/// A repository or plain folder with its mirror. Clones share the mirror.
+#[derive(Debug, Clone)]
+pub struct Source {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    location: Location,
+    mirror: PathBuf,
+    /// One fetch at a time writes the mirror; reading goes on meanwhile.
+    writing: Mutex<()>,
+}
+
+impl Source {
+    /// Returns the source at a location, mirrored below `STATE/git`. It may not be there yet.
+    pub fn new(state: &Path, location: Location) -> Self {
+        let text = match &location {
+            Location::Path(path) => format!("path {}", path.display()),
+            Location::Url(url) => format!("url {url}"),
+        };
+        let mirror = state.join("git").join(format!("{}.git", &sha256(text.as_bytes())[..16]));
+        Source { shared: Arc::new(Shared { location, mirror, writing: Mutex::new(()) }) }
+    }
+
+    /// Returns where it is.
+    pub fn location(&self) -> &Location {
+        &self.shared.location
+    }
+
+    /// Gets the revision that a branch, tag or commit is now; an empty ref means `HEAD`.
+    pub async fn fetch(&self, reference: &str) -> Result<Revision, Error> {
+        let reference = reference.to_owned();
+        let work = self.blocking(move |shared| shared.fetch(&reference));
+        match self.location() {
+            Location::Path(_) => work.await,
+            Location::Url(_) => tokio::time::timeout(SLOWEST, work)
+                .await
+                .unwrap_or_else(|_| Err(Error::Slow { repository: self.location().clone(), seconds: SLOWEST.as_secs() })),
+        }
+    }
+
+    /// Reads the files of a folder at a revision that was fetched before. A damaged mirror is made
+    /// anew from the source.
+    pub async fn tree(&self, revision: &str, path: &str) -> Result<Tree, Error> {
+        let (revision, path) = (revision.to_owned(), path.to_owned());
+        self.blocking(move |shared| shared.tree(&revision, &path)).await
+    }
+
+    /// Keeps a revision for an application, also if the source loses it.
+    pub async fn keep(&self, application: &Name, revision: &str) -> Result<(), Error> {
+        let (application, revision) = (application.clone(), revision.to_owned());
+        self.blocking(move |shared| {
+            let mirror = shared.open()?;
+            mirror::keep(&mirror, &application, &revision).map_err(|source| match source.code() {
+                ErrorCode::NotFound => Error::Lost { repository: shared.location.clone(), revision },
+                _ => shared.mirror_error(source),
+            })
+        })
+        .await
+    }
+
+    /// Returns the revisions that are kept for an application.
+    pub async fn kept(&self, application: &Name) -> Result<BTreeSet<String>, Error> {
+        let application = application.clone();
+        self.blocking(move |shared| Ok(mirror::kept(&shared.open()?, &application))).await
+    }
+
+    /// Lets go of all kept revisions of an application but some.
+    pub async fn retain(&self, application: &Name, wanted: BTreeSet<String>) -> Result<(), Error> {
+        let application = application.clone();
+        self.blocking(move |shared| mirror::retain(&shared.open()?, &application, &wanted).map_err(|source| shared.mirror_error(source)))
+            .await
+    }
+
+    /// Calls `poke` whenever the source may have changed, until the returned guard is dropped: at once
+    /// if it is on this host, and every `interval` (with jitter; zero means never).
+    pub fn watch(&self, interval: Duration, poke: impl Fn() + Send + Sync + 'static) -> Watching {
+        watch::start(self.shared.location.clone(), interval, Arc::new(poke))
+    }
+
+    async fn blocking<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Shared) -> Result<T, Error> + Send + 'static,
+    {
+        let shared = self.shared.clone();
+        let interrupted = || Error::Interrupted { repository: self.location().clone() };
+        tokio::task::spawn_blocking(move || work(&shared)).await.unwrap_or_else(|_| Err(interrupted()))
+    }
+}
+
+impl Shared {
+    fn fetch(&self, reference: &str) -> Result<Revision, Error> {
+        // A thread that died while it fetched left whole objects behind.
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.open().and_then(|mirror| self.obtain(&mirror, reference));
+        match result {
+            Err(Error::Mirror { source, .. }) if is_damage(&source) => self.repair(&source, reference),
+            result => result,
+        }
+    }
+
+    fn tree(&self, revision: &str, path: &str) -> Result<Tree, Error> {
+        if !self.has(revision)? {
+            self.fetch(revision).map_err(|error| self.lost(error, revision))?;
+        }
+        let attempt = || -> Result<Tree, read::Trouble> {
+            let mirror = mirror::open(&self.mirror)?;
+            let root = mirror.find_object(mirror::find(&mirror, revision)?, None)?.peel_to_tree()?.id();
+            read::read(&mirror, root, path)
+        };
+        let trouble = match attempt() {
+            Err(read::Trouble::Mirror(error)) if is_damage(&error) => {
+                let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+                // A revision that the source has lost may still have been saved from the mirror.
+                let repaired = self.repair(&error, revision);
+                match (attempt(), repaired) {
+                    (Err(read::Trouble::Mirror(_)), Err(error)) => return Err(self.lost(error, revision)),
+                    (result, _) => result,
+                }
+            }
+            result => result,
+        };
+        trouble.map_err(|trouble| match trouble {
+            read::Trouble::NoFolder => Error::NoFolder { path: path.to_owned(), revision: revision.to_owned() },
+            read::Trouble::TooLarge { limit, largest } => Error::TooLarge { path: path.to_owned(), limit, largest },
+            read::Trouble::Mirror(source) => self.mirror_error(source),
+        })
+    }
+
+    /// Gets a ref into the mirror.
+    fn obtain(&self, mirror: &Repository, reference: &str) -> Result<Revision, Error> {
+        let found = match (&self.location, self.location.content()) {
+            (Location::Url(url), _) => fetch::remote(mirror, url, reference),
+            (_, Content::Repository(git_dir)) => fetch::local(mirror, &git_dir, reference),
+            (_, Content::Folder(path)) => return self.take(mirror, &path, reference),
+            (_, Content::Nothing) => return Err(Error::Absent { repository: self.location.clone() }),
+        };
+        let commit = found.map_err(|trouble| self.fetch_error(trouble, reference))?;
+        let commit = mirror.find_commit(commit).map_err(|source| self.mirror_error(source))?;
+        Ok(Revision {
+            id: commit.id().to_string(),
+            summary: commit.summary().ok().flatten().unwrap_or_default().to_owned(),
+            committed: Some(Time(commit.time().seconds().saturating_mul(1000))),
+        })
+    }
+
+    fn take(&self, mirror: &Repository, path: &Path, reference: &str) -> Result<Revision, Error> {
+        let no_refs = || Error::NoRefs { repository: self.location.clone(), reference: reference.to_owned() };
+        if !matches!(reference, "" | "HEAD") && !reference.starts_with(folder::PREFIX) {
+            return Err(no_refs());
+        }
+        let tree = folder::take(mirror, path).map_err(|trouble| match trouble {
+            folder::Trouble::Read(path, source) => Error::Read { path, source },
+            folder::Trouble::Mirror(source) => self.mirror_error(source),
+            folder::Trouble::TooLarge(limit, largest) => {
+                Error::TooLarge { path: path.display().to_string(), limit, largest: largest.display().to_string() }
+            }
+        })?;
+        let id = folder::revision(tree);
+        // Somebody asks for an earlier state, which only the mirror could have had.
+        if reference.starts_with(folder::PREFIX) && reference != id {
+            return Err(Error::Lost { repository: self.location.clone(), revision: reference.to_owned() });
+        }
+        Ok(Revision { id, summary: String::new(), committed: None })
+    }
+
+    /// Makes the mirror anew and gets a ref into it; kept revisions are saved from the old one or the
+    /// source.
+    fn repair(&self, why: &git2::Error, reference: &str) -> Result<Revision, Error> {
+        tracing::warn!(repository = %self.location, error = %why.message(), "the mirror is damaged; it is made anew");
+        let lost = mirror::recreate(&self.mirror).map_err(|source| Error::MirrorFolder { path: self.mirror.clone(), source })?;
+        let mirror = self.open()?;
+        let revision = self.obtain(&mirror, reference);
+        for Lost { reference, object } in lost {
+            let found = self.obtain(&mirror, &object.to_string()).is_ok();
+            if !found || mirror.reference(&reference, object, true, "found again").is_err() {
+                tracing::warn!(repository = %self.location, %reference, "a kept revision was lost with the damaged mirror");
+            }
+        }
+        revision
+    }
+
+    fn open(&self) -> Result<Repository, Error> {
+        if let Some(parent) = self.mirror.parent() {
+            std::fs::create_dir_all(parent).map_err(|source| Error::MirrorFolder { path: self.mirror.clone(), source })?;
+        }
+        mirror::open(&self.mirror).map_err(|source| self.mirror_error(source))
+    }
+
+    fn mirror_error(&self, source: git2::Error) -> Error {
+        Error::Mirror { path: self.mirror.clone(), source }
+    }
+
+    /// Tells whether the mirror knows a revision; it may still be damaged.
+    fn has(&self, revision: &str) -> Result<bool, Error> {
+        Ok(!matches!(mirror::find(&self.open()?, revision), Err(error) if error.code() == ErrorCode::NotFound))
+    }
+
+    /// Says that a revision is lost, rather than that no branch has its name.
+    fn lost(&self, error: Error, revision: &str) -> Error {
+        match error {
+            Error::UnknownRef { .. } | Error::NoRefs { .. } => {
+                Error::Lost { repository: self.location.clone(), revision: revision.to_owned() }
+            }
+            error => error,
+        }
+    }
+
+    fn fetch_error(&self, trouble: fetch::Trouble, reference: &str) -> Error {
+        let repository = self.location.clone();
+        match trouble {
+            fetch::Trouble::Source(source) => Error::Fetch { repository, source },
+            fetch::Trouble::Mirror(source) => self.mirror_error(source),
+            fetch::Trouble::Empty => Error::Empty { repository },
+            fetch::Trouble::Unknown(known) => {
+                Error::UnknownRef { repository, reference: reference.to_owned(), known: closest(reference, known) }
+            }
+        }
+    }
+}
+
+/// Tells whether a mirror's error may be cured by making it anew; a full disk is not.
+fn is_damage(error: &git2::Error) -> bool {
+    error.class() != git2::ErrorClass::Os
+}
+
+/// Returns the one name that was probably meant, or the ten closest.
+fn closest(wanted: &str, mut known: Vec<String>) -> Vec<String> {
+    let likeness = |name: &String| strsim::jaro_winkler(wanted, name);
+    known.sort_by(|a, b| likeness(b).total_cmp(&likeness(a)).then_with(|| a.cmp(b)));
+    known.dedup();
+    let keep = if known.first().is_some_and(|name| likeness(name) > 0.85) { 1 } else { 10 };
+    known.truncate(keep);
+    known
+}
+
+#[cfg(test)]
+mod tests;
