@@ -1,0 +1,59 @@
+//! Which service has which address.
+//!
+//! The choice depends on the services' names and on what is taken, on nothing else, so that a lost
+//! record leads to the same addresses. An address that a service has is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use crate::desired::Desired;
+use crate::hash::sha256;
+use crate::name::ObjectId;
+
+/// Returns the address of every service that has one, that is, of all but headless ones.
+///
+/// What the author wrote (`clusterIP`) comes first, then what a service has already (`known`), then
+/// a place that follows from the name. `taken` are addresses of other applications. A written address
+/// outside the installation's range, or one that another application has, is not given.
+pub fn addresses(desired: &Desired, known: &BTreeMap<ObjectId, Ipv4Addr>, taken: &BTreeSet<Ipv4Addr>) -> BTreeMap<ObjectId, Ipv4Addr> {
+    let range = desired.installation.layout.services();
+    // Neither the first nor the last, which some tools take for the network and its broadcast.
+    let usable = |address: &Ipv4Addr| range.contains(address) && *address != range.network() && *address != range.broadcast();
+    let mut used = taken.clone();
+    let mut chosen = BTreeMap::new();
+    let services = || desired.services.values().filter(|service| !service.headless);
+    for service in services() {
+        if let Some(address) = service.address.filter(usable)
+            && used.insert(address)
+        {
+            chosen.insert(service.id.clone(), address);
+        }
+    }
+    for service in services() {
+        if let Some(address) = known.get(&service.id).copied().filter(usable)
+            && !chosen.contains_key(&service.id)
+            && used.insert(address)
+        {
+            chosen.insert(service.id.clone(), address);
+        }
+    }
+    let first = u32::from(range.network()) + 1;
+    let count = u32::from(range.broadcast()) - first;
+    for service in services() {
+        if chosen.contains_key(&service.id) {
+            continue;
+        }
+        let start = place(&service.id, count);
+        let probe = (0..count).map(|step| Ipv4Addr::from(first + (start + step) % count));
+        if let Some(address) = probe.into_iter().find(|address| !used.contains(address)) {
+            used.insert(address);
+            chosen.insert(service.id.clone(), address);
+        }
+    }
+    chosen
+}
+
+fn place(id: &ObjectId, count: u32) -> u32 {
+    let digest = sha256(id.to_string().as_bytes());
+    u32::from_str_radix(&digest[..8], 16).expect("a digest is hexadecimal") % count
+}

@@ -1,0 +1,149 @@
+//! What the data path shall serve, from what is desired and who has joined.
+//!
+//! A pure function: the same input gives the same value, and the generation grows only if something
+//! changed. It chooses nobody: who joins and who leaves is the plan's business.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use crate::desired::{Desired, Front, Installation, Service};
+use crate::name::ObjectId;
+use crate::observed::{Joined, Left};
+
+use super::{Endpoint, FrontPort, FrontState, Published, ZoneService};
+
+/// One application, as the data path concerns it.
+#[derive(Debug, Clone, Copy)]
+pub struct Application<'a> {
+    /// What it asks for.
+    pub desired: &'a Desired,
+    /// Addresses of its services.
+    pub addresses: &'a BTreeMap<ObjectId, Ipv4Addr>,
+    /// Its replicas that are given new connections.
+    pub joined: &'a BTreeMap<ObjectId, Joined>,
+    /// Its replicas that no longer are, by container id.
+    pub left: &'a BTreeMap<String, Left>,
+    /// Its replicas that run, ready or not, for headless services that name those, too.
+    pub running: &'a BTreeMap<ObjectId, Ipv4Addr>,
+}
+
+/// Returns what the data path shall serve.
+///
+/// `containers` are the ids of the fronts' containers by name. Replicas that joined or left without a
+/// generation get this one's.
+pub fn publish(
+    applications: &[Application<'_>],
+    installation: &Installation,
+    containers: &BTreeMap<String, String>,
+    previous: Option<&Published>,
+) -> Published {
+    let generation = previous.map_or(1, |previous| previous.generation + 1);
+    let mut next = Published { generation, ..Published::empty(&installation.domain, generation) };
+    next.zone.network = Some(installation.layout.network);
+    let mut fronts: BTreeMap<&str, &Front> = BTreeMap::new();
+    let mut ports = BTreeMap::new();
+    for application in applications {
+        fronts.extend(application.desired.fronts.values().filter(|front| front.shared).map(|front| (front.host_name.as_str(), front)));
+        for service in application.desired.services.values() {
+            if let Some(address) = application.addresses.get(&service.id).filter(|_| !service.headless) {
+                for port in front_ports(application, service, *address) {
+                    ports.entry((port.address, port.protocol, port.port)).or_insert(port);
+                }
+            }
+            next.zone.insert(zone_service(application, service));
+        }
+        next.joined.extend(application.joined.iter().map(|(id, joined)| (id.clone(), joined.clone())));
+        next.left.extend(application.left.iter().map(|(id, left)| (id.clone(), left.clone())));
+    }
+    let ports: Vec<FrontPort> = ports.into_values().collect();
+    next.fronts = fronts.into_keys().map(|name| shared_front(name, installation, containers.get(name), ports.clone())).collect();
+    next.zone.nameserver = next.fronts.first().map(|front| front.address);
+    number(&mut next, previous);
+    match previous {
+        Some(previous) if same(previous, &next) => previous.clone(),
+        _ => next,
+    }
+}
+
+/// The Kubernetes network's front: it answers for all service addresses and for mapped clients.
+fn shared_front(name: &str, installation: &Installation, container: Option<&String>, ports: Vec<FrontPort>) -> FrontState {
+    let layout = &installation.layout;
+    FrontState {
+        name: name.to_owned(),
+        container: container.cloned(),
+        address: layout.front(),
+        local: Some(layout.local()),
+        mapped: Some((layout.replicas(), layout.clients())),
+        dns: true,
+        ports,
+    }
+}
+
+fn front_ports(application: &Application<'_>, service: &Service, address: Ipv4Addr) -> Vec<FrontPort> {
+    // Nobody will come: a connection that waited would wait in vain.
+    let awaited = service
+        .backends
+        .iter()
+        .any(|backend| application.desired.workloads.get(&backend.workload).is_some_and(|workload| workload.replicas > 0));
+    let hold = if awaited { service.hold } else { Duration::ZERO };
+    let port = |(index, port): (usize, &crate::desired::ServicePort)| {
+        let targets = service.backends.iter().filter_map(|backend| {
+            let target = backend.targets.get(index).copied().flatten()?;
+            Some(joined_of(application, &backend.workload).map(move |joined| SocketAddrV4::new(joined.address, target)))
+        });
+        let mut targets: Vec<SocketAddrV4> = targets.flatten().collect();
+        targets.sort_unstable();
+        targets.dedup();
+        FrontPort { address, protocol: port.protocol, port: port.port, targets, hold }
+    };
+    service.ports.iter().enumerate().map(port).collect()
+}
+
+fn joined_of<'a>(application: &Application<'a>, workload: &'a ObjectId) -> impl Iterator<Item = &'a Joined> {
+    application.joined.iter().filter(move |(id, _)| id.workload() == *workload).map(|(_, joined)| joined)
+}
+
+fn zone_service(application: &Application<'_>, service: &Service) -> ZoneService {
+    let mut endpoints = BTreeMap::new();
+    for backend in service.backends.iter().filter(|_| service.headless) {
+        let hostname = application.desired.workloads.get(&backend.workload).and_then(|workload| workload.template.hostname.clone());
+        let joined = application.joined.iter().map(|(id, joined)| (id, joined.address));
+        let running = application.running.iter().filter(|_| service.publish_not_ready).map(|(id, address)| (id, *address));
+        for (id, address) in joined.chain(running).filter(|(id, _)| id.workload() == backend.workload) {
+            let replica = id.replica.as_ref().map(|replica| format!("{}-{replica}", id.name));
+            let hosts = hostname.clone().into_iter().chain([dashed(address)]).chain(replica);
+            endpoints.insert(id.clone(), Endpoint { hosts: hosts.collect(), address, ports: backend.targets.clone() });
+        }
+    }
+    ZoneService {
+        namespace: service.id.namespace.to_string(),
+        name: service.id.name.to_string(),
+        address: application.addresses.get(&service.id).copied().filter(|_| !service.headless),
+        ports: service.ports.clone(),
+        endpoints: endpoints.into_values().collect(),
+    }
+}
+
+/// The host name of a replica that has no other (DNS specification, section 2.4.1): `172-0-0-2`.
+fn dashed(address: Ipv4Addr) -> String {
+    address.to_string().replace('.', "-")
+}
+
+/// Gives those that joined or left the generation in which they first did.
+fn number(next: &mut Published, previous: Option<&Published>) {
+    let generation = next.generation;
+    for (id, joined) in next.joined.iter_mut().filter(|(_, joined)| joined.generation == 0) {
+        let before = previous.and_then(|previous| previous.joined.get(id));
+        let before = before.filter(|before| Joined { generation: 0, ..(*before).clone() } == *joined);
+        joined.generation = before.map_or(generation, |before| before.generation);
+    }
+    for (container, left) in next.left.iter_mut().filter(|(_, left)| left.generation == 0) {
+        let before = previous.and_then(|previous| previous.left.get(container));
+        left.generation = before.map_or(generation, |before| before.generation);
+    }
+}
+
+fn same(previous: &Published, next: &Published) -> bool {
+    Published { generation: previous.generation, ..next.clone() } == *previous
+}
