@@ -13,6 +13,7 @@ pub mod name;
 pub mod observed;
 pub mod plan;
 pub mod reconcile;
+pub mod report;
 pub mod sim;
 pub mod time;
 pub mod traffic;
@@ -22,3 +23,6 @@ pub mod traffic;
 pub mod git;
 #[cfg(feature = "agent")]
 pub mod store;
+
+#[cfg(feature = "agent")]
+pub mod agent;
