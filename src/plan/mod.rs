@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod base;
+mod care;
 pub mod change;
 mod draft;
 mod drift;
@@ -28,6 +29,7 @@ use crate::name::{Name, ObjectId};
 use crate::observed::{Failed, Observed};
 use crate::time::Time;
 
+pub use care::{CaredFor, cared_for};
 pub use status::{Health, Sync, WorkloadStatus, aggregate};
 
 use draft::Draft;
