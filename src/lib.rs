@@ -22,6 +22,8 @@ pub mod traffic;
 #[cfg(feature = "agent")]
 pub mod git;
 #[cfg(feature = "agent")]
+pub mod probe;
+#[cfg(feature = "agent")]
 pub mod store;
 
 #[cfg(feature = "agent")]

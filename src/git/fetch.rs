@@ -96,7 +96,7 @@ pub(super) fn remote(mirror: &Repository, url: &str, reference: &str) -> Result<
     if wanted.is_none() && !is_digits(reference) {
         return Err(Trouble::Unknown(known()));
     }
-    if !wanted.is_some_and(|oid| mirror.find_object(oid, None).is_ok()) {
+    if wanted.is_none_or(|oid| mirror.find_object(oid, None).is_err()) {
         let remote = connection.remote();
         let mut options = FetchOptions::new();
         options.download_tags(git2::AutotagOption::None);
