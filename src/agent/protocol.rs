@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::host::Class;
-use crate::plan::Plan;
 use crate::report::StatusReport;
+
+pub use crate::report::{PlanAnswer, PlanRound};
 
 /// What is asked of the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,36 +75,6 @@ pub enum Answer {
     },
 }
 
-/// One application's plan, and its rounds if they were asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PlanAnswer {
-    /// The host's name.
-    pub host: String,
-    /// The plan.
-    pub plan: Plan,
-    /// The rounds to its end, on the simulator.
-    pub rounds: Option<Vec<PlanRound>>,
-    /// The revision was refused because of errors: the plan is that of the last good one.
-    pub refused: bool,
-    /// The rollout of this revision failed before, and why: the plan is that of the last healthy one.
-    pub rolled_back: Option<String>,
-}
-
-/// One round of a plan, on the simulator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PlanRound {
-    /// Time since the first round, in milliseconds of the simulator's clock.
-    pub at: u64,
-    /// Its steps, in words.
-    pub steps: Vec<String>,
-    /// What is held, and why.
-    pub held: Vec<String>,
-    /// Replicas that serve, by workload.
-    pub serving: Vec<(String, usize)>,
-}
-
 /// Something that happened while a plan is carried out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase")]
@@ -139,4 +110,23 @@ pub enum Progress {
         /// The line.
         message: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_arrives_as_it_was_sent() {
+        let text = r#"{"answer": "plan", "host": "box", "refused": false, "rolledBack": null, "rounds": null, "plan": {
+            "application": "shop", "revision": "3f2a9c1", "id": "1", "failed": null, "changes": [], "held": [], "deferred": [], "drift": [],
+            "findings": [], "workloads": [], "steps": [{
+                "id": "start:shop/Deployment/web/x", "object": "shop/Deployment/web/x", "reason": "it ended",
+                "step": {"action": "start", "object": "shop/Deployment/web/x", "container": "c0ffee"}
+            }]
+        }}"#;
+        let answer: Answer = serde_json::from_str(text).expect("an answer");
+        let line = serde_json::to_string(&answer).expect("answers become JSON");
+        assert_eq!(serde_json::from_str::<Answer>(&line).expect("an answer"), answer);
+    }
 }

@@ -129,7 +129,6 @@ pub struct PlannedStep {
     /// Names the step within the plan.
     pub id: String,
     /// What is done.
-    #[serde(flatten)]
     pub step: Step,
     /// The object it is about.
     pub object: String,
