@@ -27,4 +27,7 @@ pub mod probe;
 pub mod store;
 
 #[cfg(feature = "agent")]
+pub mod config;
+
+#[cfg(feature = "agent")]
 pub mod agent;

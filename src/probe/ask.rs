@@ -57,7 +57,7 @@ pub struct Asker {
     client: reqwest::Client,
     permits: Semaphore,
     /// Commands that run, by container; a late one is not started a second time beside itself.
-    running: Arc<Mutex<BTreeSet<(String, Vec<String>)>>>,
+    running: Arc<Mutex<BTreeSet<Command>>>,
 }
 
 impl Asker {
@@ -139,7 +139,10 @@ impl Ask for Asker {
 }
 
 /// Marks a command as running until it is dropped.
-struct Running(Arc<Mutex<BTreeSet<(String, Vec<String>)>>>, (String, Vec<String>));
+struct Running(Arc<Mutex<BTreeSet<Command>>>, Command);
+
+/// A container's id and the command in it.
+type Command = (String, Vec<String>);
 
 impl Drop for Running {
     fn drop(&mut self) {
