@@ -55,6 +55,17 @@ pub(super) fn take(mirror: &Repository, folder: &Path) -> Result<Oid, Trouble> {
     take_once(mirror, folder)
 }
 
+/// Writes a folder that has nothing but one file.
+pub(super) fn take_file(mirror: &Repository, file: &Path) -> Result<Oid, Trouble> {
+    let mut taker = Taker { mirror, odb: mirror.odb()?, bytes: 0, largest: (0, file.to_owned()) };
+    let mut builder = mirror.treebuilder(None)?;
+    let metadata = fs::metadata(file).map_err(|error| Trouble::Read(file.to_owned(), error))?;
+    if let Some((object, mode)) = taker.entry(file, metadata.file_type(), 0)? {
+        builder.insert(file.file_name().unwrap_or_default().as_bytes(), object, mode)?;
+    }
+    Ok(builder.write()?)
+}
+
 fn take_once(mirror: &Repository, folder: &Path) -> Result<Oid, Trouble> {
     let mut taker = Taker { mirror, odb: mirror.odb()?, bytes: 0, largest: (0, folder.to_owned()) };
     let tree = taker.folder(folder, 0)?;

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 /// Where a repository is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
-    /// A path of this host.
+    /// A path of this host: a repository, or a plain folder if there is none.
     Path(PathBuf),
+    /// A folder of this host as its files are now, also if it is in a repository.
+    Folder(PathBuf),
     /// An https, http, ssh or git URL, or `user@host:path`.
     Url(String),
 }
@@ -64,6 +66,11 @@ impl Location {
         }
     }
 
+    /// Returns the location of a folder as its files are now.
+    pub fn folder(path: &Path) -> Location {
+        Location::Folder(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+    }
+
     fn path(text: &str) -> Location {
         Location::Path(std::path::absolute(text).unwrap_or_else(|_| PathBuf::from(text)))
     }
@@ -71,7 +78,7 @@ impl Location {
     /// Returns the last part of its path without `.git`: what an application is called by default.
     pub fn name(&self) -> &str {
         let text = match self {
-            Location::Path(path) => path.to_str().unwrap_or_default(),
+            Location::Path(path) | Location::Folder(path) => path.to_str().unwrap_or_default(),
             Location::Url(url) => url,
         };
         let text = text.trim_end_matches('/').trim_end_matches("/.git");
@@ -81,10 +88,11 @@ impl Location {
 
     /// Returns what the path holds; of a URL nothing.
     pub(super) fn content(&self) -> Content {
-        let Location::Path(path) = self else { return Content::Nothing };
-        if !path.is_dir() {
-            return Content::Nothing;
-        }
+        let path = match self {
+            Location::Path(path) if path.is_dir() => path,
+            Location::Folder(path) if path.is_dir() => return Content::Folder(path.clone()),
+            _ => return Content::Nothing,
+        };
         let dot_git = path.join(".git");
         if is_repository(&dot_git) {
             return Content::Repository(dot_git);
@@ -104,7 +112,7 @@ impl fmt::Display for Location {
     /// Writes the location without the user and password that a URL may hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Location::Path(path) => write!(f, "{}", path.display()),
+            Location::Path(path) | Location::Folder(path) => write!(f, "{}", path.display()),
             Location::Url(url) => match url.split_once("://") {
                 Some((scheme, rest)) => {
                     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

@@ -32,6 +32,13 @@ pub(super) fn open(path: &Path) -> Result<Repository, git2::Error> {
     }
 }
 
+/// Returns a repository that is nowhere but in memory.
+pub(super) fn in_memory() -> Result<Repository, git2::Error> {
+    let odb = Odb::new()?;
+    odb.add_new_mempack_backend(0)?;
+    Repository::from_odb(odb)
+}
+
 /// Replaces a damaged mirror by a new one with all kept revisions that can still be read; returns
 /// the others.
 pub(super) fn recreate(path: &Path) -> io::Result<Vec<Lost>> {

@@ -63,6 +63,7 @@ impl Source {
     pub fn new(state: &Path, location: Location) -> Self {
         let text = match &location {
             Location::Path(path) => format!("path {}", path.display()),
+            Location::Folder(path) => format!("folder {}", path.display()),
             Location::Url(url) => format!("url {url}"),
         };
         let mirror = state.join("git").join(format!("{}.git", &sha256(text.as_bytes())[..16]));
@@ -79,7 +80,7 @@ impl Source {
         let reference = reference.to_owned();
         let work = self.blocking(move |shared| shared.fetch(&reference));
         match self.location() {
-            Location::Path(_) => work.await,
+            Location::Path(_) | Location::Folder(_) => work.await,
             Location::Url(_) => tokio::time::timeout(SLOWEST, work)
                 .await
                 .unwrap_or_else(|_| Err(Error::Slow { repository: self.location().clone(), seconds: SLOWEST.as_secs() })),
@@ -156,7 +157,7 @@ impl Shared {
             let root = mirror.find_object(mirror::find(&mirror, revision)?, None)?.peel_to_tree()?.id();
             read::read(&mirror, root, path)
         };
-        let trouble = match attempt() {
+        let result = match attempt() {
             Err(read::Trouble::Mirror(error)) if is_damage(&error) => {
                 let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
                 // A revision that the source has lost may still have been saved from the mirror.
@@ -168,11 +169,7 @@ impl Shared {
             }
             result => result,
         };
-        trouble.map_err(|trouble| match trouble {
-            read::Trouble::NoFolder => Error::NoFolder { path: path.to_owned(), revision: revision.to_owned() },
-            read::Trouble::TooLarge { limit, largest } => Error::TooLarge { path: path.to_owned(), limit, largest },
-            read::Trouble::Mirror(source) => self.mirror_error(source),
-        })
+        result.map_err(|trouble| read_error(trouble, revision, path, &self.mirror))
     }
 
     /// Gets a ref into the mirror.
@@ -197,13 +194,7 @@ impl Shared {
         if !matches!(reference, "" | "HEAD") && !reference.starts_with(folder::PREFIX) {
             return Err(no_refs());
         }
-        let tree = folder::take(mirror, path).map_err(|trouble| match trouble {
-            folder::Trouble::Read(path, source) => Error::Read { path, source },
-            folder::Trouble::Mirror(source) => self.mirror_error(source),
-            folder::Trouble::TooLarge(limit, largest) => {
-                Error::TooLarge { path: path.display().to_string(), limit, largest: largest.display().to_string() }
-            }
-        })?;
+        let tree = folder::take(mirror, path).map_err(|trouble| take_error(trouble, path, &self.mirror))?;
         let id = folder::revision(tree);
         // Somebody asks for an earlier state, which only the mirror could have had.
         if reference.starts_with(folder::PREFIX) && reference != id {
@@ -263,6 +254,44 @@ impl Shared {
             fetch::Trouble::Unknown(known) => {
                 Error::UnknownRef { repository, reference: reference.to_owned(), known: closest(reference, known) }
             }
+        }
+    }
+}
+
+/// Reads a folder of this host, or one file, as it is now; needs no state folder. The revision is the
+/// one that a [`Source`] at [`Location::Folder`] has.
+pub async fn read(path: &Path) -> Result<(Revision, Tree), Error> {
+    let path = path.to_owned();
+    let repository = Location::folder(&path);
+    tokio::task::spawn_blocking(move || read_now(&path)).await.unwrap_or(Err(Error::Interrupted { repository }))
+}
+
+fn read_now(path: &Path) -> Result<(Revision, Tree), Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    let mirror_error = |source| Error::Mirror { path: PathBuf::from("memory"), source };
+    let memory = mirror::in_memory().map_err(mirror_error)?;
+    let taken = if metadata.is_dir() { folder::take(&memory, path) } else { folder::take_file(&memory, path) };
+    let root = taken.map_err(|trouble| take_error(trouble, path, Path::new("memory")))?;
+    let revision = Revision { id: folder::revision(root), summary: String::new(), committed: None };
+    let tree = read::read(&memory, root, ".").map_err(|trouble| read_error(trouble, &revision.id, ".", Path::new("memory")))?;
+    Ok((revision, tree))
+}
+
+fn read_error(trouble: read::Trouble, revision: &str, path: &str, mirror: &Path) -> Error {
+    match trouble {
+        read::Trouble::NoFolder => Error::NoFolder { path: path.to_owned(), revision: revision.to_owned() },
+        read::Trouble::TooLarge { limit, largest } => Error::TooLarge { path: path.to_owned(), limit, largest },
+        read::Trouble::Mirror(source) => Error::Mirror { path: mirror.to_owned(), source },
+    }
+}
+
+fn take_error(trouble: folder::Trouble, path: &Path, mirror: &Path) -> Error {
+    match trouble {
+        folder::Trouble::Read(path, source) => Error::Read { path, source },
+        folder::Trouble::Mirror(source) => Error::Mirror { path: mirror.to_owned(), source },
+        folder::Trouble::TooLarge(limit, largest) => {
+            Error::TooLarge { path: path.display().to_string(), limit, largest: largest.display().to_string() }
         }
     }
 }

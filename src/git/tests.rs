@@ -315,6 +315,21 @@ async fn a_plain_folder_is_a_revision_that_can_be_read_later() {
     assert_eq!(text(&source.tree(&second, "deploy").await.unwrap(), "web.yaml"), "two");
 }
 
+#[tokio::test]
+async fn a_folder_is_read_as_it_is_now_without_any_state() {
+    let world = World::new();
+    world.write("deploy/web.yaml", "not committed");
+    let (revision, tree) = read(&world.work()).await.unwrap();
+    assert_eq!(text(&tree, "deploy/web.yaml"), "not committed");
+    assert_eq!(tree.files.len(), 1);
+    let source = Source::new(&world.state(), Location::folder(&world.work()));
+    assert_eq!(source.fetch("").await.unwrap().id, revision.id);
+    let (_, tree) = read(&world.work().join("deploy/web.yaml")).await.unwrap();
+    assert_eq!(text(&tree, "web.yaml"), "not committed");
+    let error = read(&world.work().join("nowhere")).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("failed to read `{}`", world.work().join("nowhere").display()));
+}
+
 /// A `git daemon` on a port of the loopback that ends with the test.
 struct Daemon(std::process::Child, u16);
 

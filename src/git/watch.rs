@@ -45,7 +45,7 @@ pub(super) fn start(location: Location, interval: Duration, poke: Poke) -> Watch
     if !interval.is_zero() {
         tasks.push(tokio::spawn(poll(interval, poke.clone())));
     }
-    if matches!(location, Location::Path(_)) {
+    if !matches!(location, Location::Url(_)) {
         tasks.push(tokio::spawn(follow(location, poke)));
     }
     Watching { tasks }
