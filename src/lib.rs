@@ -20,6 +20,8 @@ pub mod traffic;
 
 // The shell: talks to the world, decides nothing.
 #[cfg(feature = "agent")]
+pub mod docker;
+#[cfg(feature = "agent")]
 pub mod git;
 #[cfg(feature = "agent")]
 pub mod probe;

@@ -1,1 +1,6 @@
+//! Tests of the whole: one binary, one module per subject.
 
+#[cfg(feature = "agent")]
+mod docker;
+#[cfg(feature = "agent")]
+mod engine;

@@ -1,0 +1,131 @@
+//! Delivers files: one volume per content, filled through the engine's API alone.
+//!
+//! A volume that is being filled comes into being together with a never-started container named
+//! `…-filling`, and that name is changed to `…-staged` when every byte is there. So a volume counts as
+//! complete exactly if no `…-filling` container mounts it, also after a crash at any point.
+
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
+use bollard::query_parameters::{
+    CreateContainerOptions, RemoveContainerOptions, RemoveVolumeOptions, RenameContainerOptions, UploadToContainerOptions,
+};
+
+use crate::desired::{Content, ContentId, Desired};
+use crate::host::Class;
+use crate::name::{Kind, Name, ObjectId};
+
+use super::archive::Archive;
+use super::error::{Accept, During, Error, status};
+use super::{Docker, label, name, pause};
+
+/// Where the volume is mounted in the container that fills it.
+const TARGET: &str = "/content";
+
+impl Docker {
+    pub(super) async fn deliver(&self, id: &ContentId, desired: &Desired) -> Result<(), Error> {
+        let content = desired
+            .contents
+            .get(id)
+            .ok_or_else(|| Error::refused(Class::Internal, "deliver", &id.0, "it is not part of the application"))?;
+        let volume = name::content(&desired.installation.owner, &desired.application, id);
+        let filling = name::filling(&volume);
+        // One that is left over was interrupted; its volume is filled again from the beginning.
+        let was_interrupted = self.remove_unseen(&filling).await?;
+        if !was_interrupted && self.is_delivered(&volume, id).await? {
+            return Ok(());
+        }
+        self.ensure_pause().await?;
+        let body = staging(&volume, id, desired)?;
+        let options = CreateContainerOptions { name: Some(filling.clone()), ..CreateContainerOptions::default() };
+        self.inner.client.create_container(Some(options), body).await.during("deliver", &volume)?;
+        if !self.is_delivered(&volume, id).await? {
+            self.remove_unseen(&filling).await?;
+            return Err(Error::refused(Class::User, "deliver", &volume, "a volume of this name is there and is not ours"));
+        }
+        self.fill(&filling, content).await?;
+        self.remove_unseen(&name::staged(&volume)).await?;
+        let renamed = self.inner.client.rename_container(&filling, RenameContainerOptions { name: name::staged(&volume) }).await;
+        renamed.during("deliver", &volume)
+    }
+
+    async fn fill(&self, container: &str, content: &Content) -> Result<(), Error> {
+        let options = UploadToContainerOptions { path: TARGET.to_owned(), ..UploadToContainerOptions::default() };
+        let body = bollard::body_full(archive(content).into());
+        self.inner.client.upload_to_container(container, Some(options), body).await.during("deliver", container)
+    }
+
+    /// Tells whether the volume is there and says that it holds this content.
+    async fn is_delivered(&self, volume: &str, id: &ContentId) -> Result<bool, Error> {
+        match self.inner.client.inspect_volume(volume).await {
+            Ok(found) => {
+                let labels = label::read_object(&found.labels);
+                Ok(labels.is_some_and(|labels| {
+                    labels.owner == self.inner.installation.owner
+                        && labels.object.kind == Kind::Content
+                        && labels.object.name.as_str() == id.0
+                }))
+            }
+            Err(error) if status(&error) == Some(404) => Ok(false),
+            Err(error) => Err(error).during("look for", volume),
+        }
+    }
+
+    pub(super) async fn remove_content(&self, volume: &str) -> Result<(), Error> {
+        for staging in [name::staged(volume), name::filling(volume)] {
+            self.remove_unseen(&staging).await?;
+        }
+        self.remove_volume(volume).await
+    }
+
+    /// Removes what kept a delivered volume until a replica holds it.
+    pub(super) async fn unstage(&self, volume: &str) {
+        // It costs nothing but a line in a list; `RemoveContent` removes it at the latest.
+        if let Err(error) = self.remove_unseen(&name::staged(volume)).await {
+            tracing::debug!(%volume, error = %error.failure().message, "kept the staging container");
+        }
+    }
+
+    /// Removes a container that is not meant to be seen; returns whether it was there.
+    pub(super) async fn remove_unseen(&self, container: &str) -> Result<bool, Error> {
+        let options = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
+        match self.inner.client.remove_container(container, Some(options)).await {
+            Ok(()) => Ok(true),
+            Err(error) if status(&error) == Some(404) => Ok(false),
+            Err(error) => Err(error).during("remove", container),
+        }
+    }
+
+    pub(super) async fn remove_volume(&self, volume: &str) -> Result<(), Error> {
+        let removed = self.inner.client.remove_volume(volume, None::<RemoveVolumeOptions>).await;
+        removed.accept(&[404]).during("remove the volume", volume)
+    }
+}
+
+fn staging(volume: &str, id: &ContentId, desired: &Desired) -> Result<ContainerCreateBody, Error> {
+    let owner = &desired.installation.owner;
+    let object = Name::try_from(id.0.as_str())
+        .map(|name| ObjectId::new(desired.application.clone(), Kind::Content, name))
+        .map_err(|error| Error::refused(Class::Internal, "deliver", &id.0, format!("its id {error}")))?;
+    let mut labels = label::object(owner, Some(&desired.application), &object);
+    let mount = Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(volume.to_owned()),
+        target: Some(TARGET.to_owned()),
+        volume_options: Some(MountVolumeOptions { no_copy: Some(true), labels: Some(labels.clone()), ..MountVolumeOptions::default() }),
+        ..Mount::default()
+    };
+    labels.insert(label::STAGING.to_owned(), volume.to_owned());
+    Ok(ContainerCreateBody {
+        image: Some(pause::IMAGE.to_owned()),
+        labels: Some(labels),
+        host_config: Some(HostConfig { mounts: Some(vec![mount]), network_mode: Some("none".to_owned()), ..HostConfig::default() }),
+        ..ContainerCreateBody::default()
+    })
+}
+
+fn archive(content: &Content) -> Vec<u8> {
+    let mut archive = Archive::default();
+    for (path, file) in &content.files {
+        archive.file(path, file.bytes.expose(), file.mode);
+    }
+    archive.finish()
+}

@@ -1,0 +1,145 @@
+//! Our labels: what they are called, what is written, and how it is read back.
+//!
+//! Labels cannot change on a live container, so what may change stays out of them.
+
+use std::collections::HashMap;
+
+use crate::desired::{Care, Container, Desired, Front, Workload};
+use crate::hash::ContentHash;
+use crate::name::{Kind, Name, ObjectId};
+use crate::observed::Labels;
+
+pub(super) const OWNER: &str = "dev.driftless.owner";
+pub(super) const APPLICATION: &str = "dev.driftless.application";
+const NAMESPACE: &str = "dev.driftless.namespace";
+const WORKLOAD: &str = "dev.driftless.workload";
+const REPLICA: &str = "dev.driftless.replica";
+const CONTAINER: &str = "dev.driftless.container";
+const HASH: &str = "dev.driftless.hash";
+const CREATED_REVISION: &str = "dev.driftless.created-revision";
+const FRONT: &str = "dev.driftless.front";
+/// The id of what is not a replica.
+const OBJECT: &str = "dev.driftless.object";
+/// What the agent does for a replica, as JSON.
+pub(super) const CARE: &str = "dev.driftless.care";
+/// The hook after the start, as JSON: it runs again after every start by the agent.
+pub(super) const POST_START: &str = "dev.driftless.post-start";
+/// On a never-started container through which volumes are filled: what it is for.
+pub(super) const STAGING: &str = "dev.driftless.staging";
+/// On the volume of an emptyDir: its name in the manifest.
+pub(super) const EMPTY_DIR: &str = "dev.driftless.empty-dir";
+/// On the volume of an emptyDir: the name of the container it lives and dies with.
+pub(super) const EMPTY_DIR_OF: &str = "dev.driftless.empty-dir-of";
+
+/// Labels as the engine takes them.
+pub(super) type Map = HashMap<String, String>;
+
+/// Returns labels with these values.
+pub(super) fn map<const N: usize>(pairs: [(&str, String); N]) -> Map {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Returns the labels of a replica's container: the author's, ours, and those that other tools read.
+pub(super) fn replica(desired: &Desired, workload: &Workload, id: &ObjectId, container: &Container) -> Map {
+    let mut labels: Map = workload.template.labels.clone().into_iter().collect();
+    labels.extend(map([
+        (OWNER, desired.installation.owner.to_string()),
+        (APPLICATION, desired.application.to_string()),
+        (NAMESPACE, id.namespace.to_string()),
+        (WORKLOAD, format!("{}/{}", id.kind, id.name)),
+        (REPLICA, id.replica.as_ref().map(Name::to_string).unwrap_or_default()),
+        (CONTAINER, container.name.to_string()),
+        (HASH, workload.hash.to_string()),
+        (CREATED_REVISION, desired.revision.clone()),
+        (CARE, json(&Care::new(workload, desired))),
+        ("io.kubernetes.pod.name", super::name::pod(id)),
+        ("io.kubernetes.pod.namespace", id.namespace.to_string()),
+        ("io.kubernetes.container.name", container.name.to_string()),
+        ("com.centurylinklabs.watchtower.enable", "false".to_owned()),
+    ]));
+    if let Some(hook) = &container.post_start {
+        labels.insert(POST_START.to_owned(), json(hook));
+    }
+    labels
+}
+
+/// Returns the labels of a front.
+pub(super) fn front(desired: &Desired, front: &Front) -> Map {
+    let mut labels = object(&desired.installation.owner, (!front.shared).then_some(&desired.application), &front.id);
+    labels.extend(map([
+        (FRONT, front.label.clone()),
+        (CREATED_REVISION, desired.revision.clone()),
+        ("com.centurylinklabs.watchtower.enable", "false".to_owned()),
+    ]));
+    labels
+}
+
+/// Returns the labels of a network or volume.
+pub(super) fn object(owner: &Name, application: Option<&Name>, id: &ObjectId) -> Map {
+    let mut labels = map([(OWNER, owner.to_string()), (OBJECT, id.to_string())]);
+    if let Some(application) = application {
+        labels.extend(map([(APPLICATION, application.to_string()), (NAMESPACE, id.namespace.to_string())]));
+    }
+    labels
+}
+
+/// Tells whether a label is ours, or one that we add for other tools.
+pub(super) fn is_added(name: &str) -> bool {
+    name.starts_with("dev.driftless.")
+        || matches!(
+            name,
+            "io.kubernetes.pod.name"
+                | "io.kubernetes.pod.namespace"
+                | "io.kubernetes.container.name"
+                | "com.centurylinklabs.watchtower.enable"
+        )
+}
+
+/// Tells whether any of the labels is ours.
+pub(super) fn is_marked(labels: &Map) -> bool {
+    labels.keys().any(|name| name.starts_with("dev.driftless."))
+}
+
+/// Reads the labels of a container; `None` unless they are complete and well-formed.
+pub(super) fn read_container(labels: &Map) -> Option<Labels> {
+    if labels.contains_key(FRONT) {
+        return read_object(labels).filter(Labels::is_front);
+    }
+    let (kind, workload) = labels.get(WORKLOAD)?.split_once('/')?;
+    let object = ObjectId {
+        namespace: name(labels, NAMESPACE)?,
+        kind: Kind::parse(kind)?,
+        name: Name::try_from(workload).ok()?,
+        replica: Some(name(labels, REPLICA)?),
+    };
+    Some(Labels { application: Some(name(labels, APPLICATION)?), container: labels.get(CONTAINER)?.clone(), ..read(labels, object)? })
+}
+
+/// Reads the labels of a network, a volume or a front; `None` if it is not ours.
+pub(super) fn read_object(labels: &Map) -> Option<Labels> {
+    read(labels, ObjectId::try_from(labels.get(OBJECT)?.clone()).ok()?)
+}
+
+fn read(labels: &Map, object: ObjectId) -> Option<Labels> {
+    Some(Labels {
+        owner: name(labels, OWNER)?,
+        application: match labels.contains_key(APPLICATION) {
+            true => Some(name(labels, APPLICATION)?),
+            false => None,
+        },
+        object,
+        container: String::new(),
+        hash: labels.get(HASH).and_then(|text| ContentHash::try_from(text.clone()).ok()),
+        created_revision: labels.get(CREATED_REVISION).cloned().unwrap_or_default(),
+        front: labels.get(FRONT).cloned(),
+    })
+}
+
+fn name(labels: &Map, label: &str) -> Option<Name> {
+    Name::try_from(labels.get(label)?.as_str()).ok()
+}
+
+/// Writes a value as the JSON that a label carries.
+pub(super) fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain structs become JSON")
+}

@@ -1,0 +1,480 @@
+//! Reads one snapshot of the host.
+//!
+//! Foreign containers are taken from the engine's list; only our own are inspected. Containers through
+//! which content is delivered, and content that is not delivered completely, are left out: they are
+//! not what anybody asked for.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, HostConfig,
+    ImageConfig, ImageSummary, MountPoint, Network as EngineNetwork, PortSummaryTypeEnum, Volume as EngineVolume,
+};
+use bollard::query_parameters::{ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions};
+use futures_util::{StreamExt, TryStreamExt};
+
+use crate::desired::{HostPort, Protocol};
+use crate::observed::{Container, Labels, Live, Network, State, Volume};
+use crate::time::Time;
+
+use super::error::{During, Error, status};
+use super::field::{self, Volumes};
+use super::{Docker, label, name, watch};
+
+/// So many containers are inspected at once; more do not make the engine faster.
+const AT_ONCE: usize = 4;
+
+impl Docker {
+    /// Reads one snapshot of the host.
+    ///
+    /// # Errors
+    ///
+    /// If the engine does not answer, or with something that is not understood.
+    pub async fn read(&self) -> Result<Live, Error> {
+        let at = now();
+        let (containers, networks, volumes, images) =
+            tokio::try_join!(self.list_containers(), self.list_networks(), self.list_volumes(), self.list_images())?;
+        let ids: HashSet<&str> = containers.iter().filter_map(|listed| listed.id.as_deref()).collect();
+        self.inner.watch().retain(|id| ids.contains(id));
+        let filled: HashSet<String> = containers.iter().filter_map(filled_volume).collect();
+        let index = Volumes::new(&volumes);
+        let read = futures_util::stream::iter(containers.iter().filter(|listed| !is_staging(listed)))
+            .map(|listed| self.read_container(listed, &index))
+            .buffered(AT_ONCE)
+            .try_filter_map(|container| std::future::ready(Ok(container)))
+            .try_collect::<Vec<Container>>()
+            .await?;
+        Ok(Live {
+            at,
+            networks: networks.iter().map(network).collect(),
+            volumes: volumes.iter().filter(|volume| !filled.contains(&volume.name)).map(volume).collect(),
+            images: self.image_names(&images, &read),
+            containers: read,
+        })
+    }
+
+    async fn list_containers(&self) -> Result<Vec<ContainerSummary>, Error> {
+        let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
+        self.inner.client.list_containers(Some(options)).await.during("list", "containers")
+    }
+
+    async fn list_networks(&self) -> Result<Arc<Vec<EngineNetwork>>, Error> {
+        let (kept, generation) = self.kept(|watch| watch.networks.get());
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        let answer = self.inner.client.list_networks(None::<ListNetworksOptions>).await.during("list", "networks")?;
+        let answer = Arc::new(answer);
+        watch::keep(&mut self.inner.watch(), |watch| &mut watch.networks, &answer, generation);
+        Ok(answer)
+    }
+
+    async fn list_volumes(&self) -> Result<Arc<Vec<EngineVolume>>, Error> {
+        let (kept, generation) = self.kept(|watch| watch.volumes.get());
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        let answer = self.inner.client.list_volumes(None::<ListVolumesOptions>).await.during("list", "volumes")?;
+        let answer = Arc::new(answer.volumes.unwrap_or_default());
+        watch::keep(&mut self.inner.watch(), |watch| &mut watch.volumes, &answer, generation);
+        Ok(answer)
+    }
+
+    async fn list_images(&self) -> Result<Arc<Vec<ImageSummary>>, Error> {
+        let (kept, generation) = self.kept(|watch| watch.images.get());
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        let answer = self.inner.client.list_images(None::<ListImagesOptions>).await.during("list", "images")?;
+        let answer = Arc::new(answer);
+        watch::keep(&mut self.inner.watch(), |watch| &mut watch.images, &answer, generation);
+        Ok(answer)
+    }
+
+    fn kept<T>(&self, slot: impl Fn(&watch::Watch) -> watch::Kept<T>) -> (watch::Kept<T>, u64) {
+        let watch = self.inner.watch();
+        (slot(&watch), watch.generation())
+    }
+
+    /// Reads one container; `None` if it has gone since it was listed.
+    async fn read_container(&self, listed: &ContainerSummary, volumes: &Volumes<'_>) -> Result<Option<Container>, Error> {
+        let empty = label::Map::new();
+        let marks = listed.labels.as_ref().unwrap_or(&empty);
+        let is_own = marks.get(label::OWNER).map(String::as_str) == Some(self.inner.installation.owner.as_str());
+        if !is_own {
+            let mut container = foreign(listed);
+            let (labels, _) = identify(marks, &container.name, &container.id);
+            container.impostor = labels.is_none() && label::is_marked(marks);
+            container.labels = labels;
+            return Ok(Some(container));
+        }
+        let Some(found) = self.inspect_kept(listed).await? else { return Ok(None) };
+        let (labels, marked) = identify(marks, name_of(&found), found.id.as_deref().unwrap_or_default());
+        let mut container = own(&found, volumes);
+        container.leaving = marked && restart_policy(&found) == "no";
+        container.impostor = labels.is_none();
+        container.stopped_by_hand = self.stopped_by_hand(&container);
+        if let Some(labels) = &labels {
+            let image = self.image_config(found.image.as_deref().unwrap_or_default()).await?;
+            container.fields = field::fields(&found, labels, &image, volumes);
+            self.remember_address(&found, labels);
+        }
+        container.labels = labels;
+        Ok(Some(container))
+    }
+
+    async fn inspect_kept(&self, listed: &ContainerSummary) -> Result<Option<Arc<ContainerInspectResponse>>, Error> {
+        let id = listed.id.as_deref().unwrap_or_default();
+        let (kept, generation) = self.kept(|watch| watch.container(id));
+        // Networks of a container that does not run change without an event.
+        if let Some(kept) = kept.filter(|kept| looks_like(kept, listed)) {
+            return Ok(Some(kept));
+        }
+        let Some(found) = self.inspect(id).await? else { return Ok(None) };
+        let found = Arc::new(found);
+        self.inner.watch().keep_container(id, &found, generation);
+        Ok(Some(found))
+    }
+
+    async fn image_config(&self, id: &str) -> Result<Arc<ImageConfig>, Error> {
+        if let Some(kept) = self.inner.watch().image_config(id) {
+            return Ok(kept);
+        }
+        let config = match self.inner.client.inspect_image(id).await {
+            Ok(image) => image.config.unwrap_or_default(),
+            // Somebody removed the image by force; then nothing can be called inherited.
+            Err(error) if status(&error) == Some(404) => return Ok(Arc::default()),
+            Err(error) => return Err(error).during("inspect", id),
+        };
+        let config = Arc::new(config);
+        self.inner.watch().keep_image_config(id, &config);
+        Ok(config)
+    }
+
+    fn stopped_by_hand(&self, container: &Container) -> Option<Time> {
+        let at = self.inner.watch().stopped_by_hand(&container.id)?;
+        let is_down = matches!(container.state, State::Exited(_) | State::Paused);
+        (is_down && container.started.is_none_or(|started| started <= at)).then_some(at)
+    }
+
+    fn remember_address(&self, found: &ContainerInspectResponse, labels: &Labels) {
+        let networks = found.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flatten();
+        let fixed = networks.filter_map(|(_, endpoint)| endpoint.ipam_config.as_ref()?.ipv4_address.as_deref()?.parse().ok()).next();
+        let mut known = self.inner.known_addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(address) = fixed {
+            known.insert(name::expected(labels), address);
+        }
+    }
+
+    /// Returns every name that an image goes by, also those that only its author uses.
+    fn image_names(&self, images: &[ImageSummary], containers: &[Container]) -> BTreeMap<String, String> {
+        let ids: HashSet<&str> = images.iter().map(|image| image.id.as_str()).collect();
+        let mut names = BTreeMap::new();
+        let watch = self.inner.watch();
+        let remembered = watch.pulled_names().iter().map(|(name, id)| (name.as_str(), id.as_str()));
+        let created = containers.iter().filter(|container| container.labels.is_some() && container.image.contains('@'));
+        for (name, id) in remembered.chain(created.map(|container| (container.image.as_str(), container.image_id.as_str()))) {
+            // A tag may have moved since; with a digest the name cannot mean anything else.
+            if name.contains('@') && ids.contains(id) {
+                names.insert(name.to_owned(), id.to_owned());
+            }
+        }
+        for image in images {
+            names.insert(image.id.clone(), image.id.clone());
+            for name in image.repo_tags.iter().chain(&image.repo_digests).filter(|name| !name.starts_with("<none>")) {
+                names.extend(spellings(name).into_iter().map(|name| (name, image.id.clone())));
+            }
+        }
+        names
+    }
+}
+
+/// Returns all ways to write an image's name as the engine shows it.
+fn spellings(name: &str) -> Vec<String> {
+    let mut stems = vec![name.to_owned()];
+    let is_hub = match name.split_once('/') {
+        Some((first, _)) => !(first.contains(['.', ':']) || first == "localhost"),
+        None => true,
+    };
+    if is_hub {
+        stems.push(format!("docker.io/{name}"));
+        if !name.contains('/') {
+            stems.extend([format!("library/{name}"), format!("docker.io/library/{name}")]);
+        }
+    }
+    let short: Vec<String> = stems.iter().filter_map(|name| name.strip_suffix(":latest").map(str::to_owned)).collect();
+    stems.extend(short);
+    stems
+}
+
+/// Returns what our labels say if the name is the one that we would have given, and whether the name
+/// marks it as leaving.
+fn identify(marks: &label::Map, name: &str, id: &str) -> (Option<Labels>, bool) {
+    let (base, marked) = name::without_mark(name, id);
+    (label::read_container(marks).filter(|labels| name::expected(labels) == base), marked)
+}
+
+fn foreign(listed: &ContainerSummary) -> Container {
+    let mounts = listed.mounts.as_deref().unwrap_or_default();
+    Container {
+        id: listed.id.clone().unwrap_or_default(),
+        name: listed.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default(),
+        labels: None,
+        impostor: false,
+        state: listed_state(listed),
+        leaving: false,
+        created: Time(listed.created.unwrap_or_default() * 1000),
+        started: None,
+        finished: None,
+        stopped_by_hand: None,
+        restarts: 0,
+        image: listed.image.clone().unwrap_or_default(),
+        image_id: listed.image_id.clone().unwrap_or_default(),
+        addresses: match listed.state {
+            Some(ContainerSummaryStateEnum::RUNNING) => addresses_of(listed.network_settings.as_ref().and_then(|it| it.networks.as_ref())),
+            _ => BTreeMap::new(),
+        },
+        published: listed_ports(listed),
+        writes: volume_names(mounts, true),
+        volumes: volume_names(mounts, false),
+        fields: BTreeMap::new(),
+        care: None,
+    }
+}
+
+fn own(found: &ContainerInspectResponse, volumes: &Volumes<'_>) -> Container {
+    let mounts = found.mounts.as_deref().unwrap_or_default();
+    let parts = mounts.iter().filter_map(|mount| Some((volumes.behind(mount.source.as_deref()?)?.0.name.clone(), mount.rw)));
+    let parts: Vec<(String, Option<bool>)> = parts.collect();
+    let config = found.config.as_ref();
+    let state = found.state.as_ref();
+    let time = |text: Option<&String>| text.and_then(|text| Time::parse(text)).filter(|time| time.0 > 0);
+    Container {
+        id: found.id.clone().unwrap_or_default(),
+        name: name_of(found).to_owned(),
+        labels: None,
+        impostor: false,
+        state: inspected_state(found),
+        leaving: false,
+        created: time(found.created.as_ref()).unwrap_or_default(),
+        started: time(state.and_then(|state| state.started_at.as_ref())),
+        finished: time(state.and_then(|state| state.finished_at.as_ref())),
+        stopped_by_hand: None,
+        restarts: found.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+        image: config.and_then(|config| config.image.clone()).unwrap_or_default(),
+        image_id: found.image.clone().unwrap_or_default(),
+        addresses: match is_up(found) {
+            true => addresses_of(found.network_settings.as_ref().and_then(|settings| settings.networks.as_ref())),
+            false => BTreeMap::new(),
+        },
+        published: found.host_config.as_ref().map(published).unwrap_or_default(),
+        writes: volume_names(mounts, true)
+            .into_iter()
+            .chain(parts.iter().filter(|(_, rw)| *rw != Some(false)).map(|(name, _)| name.clone()))
+            .collect(),
+        volumes: volume_names(mounts, false).into_iter().chain(parts.iter().map(|(name, _)| name.clone())).collect(),
+        fields: BTreeMap::new(),
+        care: json_label(found, label::CARE),
+    }
+}
+
+fn network(network: &EngineNetwork) -> Network {
+    Network {
+        id: network.id.clone().unwrap_or_default(),
+        name: network.name.clone().unwrap_or_default(),
+        labels: network.labels.as_ref().and_then(label::read_object),
+        subnets: subnets(network),
+    }
+}
+
+fn volume(volume: &EngineVolume) -> Volume {
+    Volume { name: volume.name.clone(), labels: label::read_object(&volume.labels) }
+}
+
+/// Returns a network's subnets.
+pub(super) fn subnets(network: &EngineNetwork) -> Vec<String> {
+    let configs = network.ipam.iter().filter_map(|ipam| ipam.config.as_ref()).flatten();
+    configs.filter_map(|config| config.subnet.clone()).collect()
+}
+
+fn is_staging(listed: &ContainerSummary) -> bool {
+    listed.labels.as_ref().is_some_and(|labels| labels.contains_key(label::STAGING))
+}
+
+/// Returns the volume that is being filled through a container, if that is what it is there for.
+fn filled_volume(listed: &ContainerSummary) -> Option<String> {
+    let volume = listed.labels.as_ref()?.get(label::STAGING)?;
+    let filling = format!("/{}", name::filling(volume));
+    listed.names.iter().flatten().any(|name| *name == filling).then(|| volume.clone())
+}
+
+fn looks_like(kept: &ContainerInspectResponse, listed: &ContainerSummary) -> bool {
+    let kept_networks = kept.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    let listed_networks = listed.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    let names = |networks: Option<&std::collections::HashMap<String, EndpointSettings>>| -> BTreeSet<String> {
+        networks.map(|networks| networks.keys().cloned().collect()).unwrap_or_default()
+    };
+    let same_state = matches!((inspected_state(kept), listed_state(listed)), (State::Exited(_), State::Exited(_)))
+        || inspected_state(kept) == listed_state(listed);
+    same_state
+        && names(kept_networks) == names(listed_networks)
+        && listed.names.iter().flatten().any(|name| Some(name) == kept.name.as_ref())
+}
+
+fn listed_state(listed: &ContainerSummary) -> State {
+    match listed.state {
+        Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::STOPPING) => State::Running,
+        Some(ContainerSummaryStateEnum::PAUSED) => State::Paused,
+        Some(ContainerSummaryStateEnum::RESTARTING) => State::Restarting,
+        Some(ContainerSummaryStateEnum::EXITED) => {
+            // The list says it only in words: `Exited (137) 3 minutes ago`.
+            let status = listed.status.as_deref().unwrap_or_default();
+            let code = status.split_once('(').and_then(|(_, rest)| rest.split_once(')')?.0.parse().ok());
+            State::Exited(code.unwrap_or(0))
+        }
+        Some(ContainerSummaryStateEnum::REMOVING | ContainerSummaryStateEnum::DEAD) => State::Dead,
+        _ => State::Created,
+    }
+}
+
+fn inspected_state(found: &ContainerInspectResponse) -> State {
+    let Some(state) = &found.state else { return State::Created };
+    match state.status {
+        // A restarting container says that it runs, but has no process.
+        Some(ContainerStateStatusEnum::RESTARTING) => State::Restarting,
+        Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::STOPPING) => State::Running,
+        Some(ContainerStateStatusEnum::PAUSED) => State::Paused,
+        Some(ContainerStateStatusEnum::EXITED) => {
+            State::Exited(state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or_default())
+        }
+        Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => State::Dead,
+        _ => State::Created,
+    }
+}
+
+/// Returns a container's name.
+pub(super) fn name_of(found: &ContainerInspectResponse) -> &str {
+    found.name.as_deref().unwrap_or_default().trim_start_matches('/')
+}
+
+/// Returns what our labels on a container say, if its name is the one that we would have given.
+pub(super) fn labels_of(found: &ContainerInspectResponse) -> Option<Labels> {
+    let labels = found.config.as_ref()?.labels.as_ref()?;
+    identify(labels, name_of(found), found.id.as_deref().unwrap_or_default()).0
+}
+
+/// Tells whether a container has a process.
+pub(super) fn is_up(found: &ContainerInspectResponse) -> bool {
+    let state = found.state.as_ref();
+    state.is_some_and(|state| state.running == Some(true) && state.pid.unwrap_or(0) != 0)
+}
+
+/// Returns a container's restart policy as the engine calls it; none is `no`.
+pub(super) fn restart_policy(found: &ContainerInspectResponse) -> String {
+    let policy = found.host_config.as_ref().and_then(|config| config.restart_policy.as_ref()?.name);
+    match policy.map(|policy| policy.to_string()) {
+        Some(name) if !name.is_empty() => name,
+        _ => "no".to_owned(),
+    }
+}
+
+/// Reads a label that carries JSON.
+pub(super) fn json_label<T: serde::de::DeserializeOwned>(found: &ContainerInspectResponse, label: &str) -> Option<T> {
+    serde_json::from_str(found.config.as_ref()?.labels.as_ref()?.get(label)?).ok()
+}
+
+/// Returns one of a running container's addresses.
+pub(super) fn any_address(found: &ContainerInspectResponse) -> Option<Ipv4Addr> {
+    addresses_of(found.network_settings.as_ref().and_then(|settings| settings.networks.as_ref())).into_values().next()
+}
+
+/// Returns the addresses that an endpoint has or will have again.
+pub(super) fn addresses(endpoint: &EndpointSettings) -> Vec<Ipv4Addr> {
+    let fixed = endpoint.ipam_config.as_ref().and_then(|config| config.ipv4_address.as_deref());
+    [fixed, endpoint.ip_address.as_deref()].into_iter().flatten().filter_map(|text| text.parse().ok()).collect()
+}
+
+fn addresses_of(networks: Option<&std::collections::HashMap<String, EndpointSettings>>) -> BTreeMap<String, Ipv4Addr> {
+    let endpoints = networks.into_iter().flatten();
+    endpoints.filter_map(|(name, endpoint)| Some((name.clone(), endpoint.ip_address.as_deref()?.parse().ok()?))).collect()
+}
+
+/// Returns the ports that a container asks the engine to publish.
+pub(super) fn published(config: &HostConfig) -> BTreeSet<HostPort> {
+    let bindings = config.port_bindings.iter().flatten();
+    let ports = bindings.flat_map(|(port, bindings)| bindings.iter().flatten().map(move |binding| (port, binding)));
+    ports
+        .filter_map(|(port, binding)| {
+            let (container_port, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+            let address = binding.host_ip.as_deref().filter(|address| !address.is_empty());
+            Some(HostPort {
+                address: address.map(str::parse).transpose().ok()?,
+                host_port: binding.host_port.as_deref()?.parse().ok()?,
+                container_port: container_port.parse().ok()?,
+                protocol: protocol_of(protocol)?,
+            })
+        })
+        .collect()
+}
+
+fn listed_ports(listed: &ContainerSummary) -> BTreeSet<HostPort> {
+    let ports = listed.ports.iter().flatten();
+    ports
+        .filter_map(|port| {
+            let address = port.ip.as_deref().and_then(|address| address.parse::<Ipv4Addr>().ok());
+            let protocol = match port.typ {
+                Some(PortSummaryTypeEnum::TCP) => Protocol::Tcp,
+                Some(PortSummaryTypeEnum::UDP) => Protocol::Udp,
+                _ => return None,
+            };
+            let address = address.filter(|address| !address.is_unspecified());
+            Some(HostPort { address, host_port: port.public_port?, container_port: port.private_port, protocol })
+        })
+        .collect()
+}
+
+fn protocol_of(word: &str) -> Option<Protocol> {
+    match word {
+        "tcp" => Some(Protocol::Tcp),
+        "udp" => Some(Protocol::Udp),
+        _ => None,
+    }
+}
+
+fn volume_names(mounts: &[MountPoint], only_written: bool) -> BTreeSet<String> {
+    let volumes = mounts.iter().filter(|mount| mount.typ.as_deref() == Some("volume") && !(only_written && mount.rw == Some(false)));
+    volumes.filter_map(|mount| mount.name.clone()).collect()
+}
+
+/// Returns the present time.
+pub(super) fn now() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_found_by_every_way_to_write_its_name() {
+        let names = spellings("nginx:latest");
+        for name in ["nginx", "nginx:latest", "docker.io/library/nginx", "docker.io/nginx:latest", "library/nginx"] {
+            assert!(names.iter().any(|known| known == name), "{name}");
+        }
+        assert_eq!(spellings("ghcr.io/a/b:1"), ["ghcr.io/a/b:1"]);
+        assert_eq!(spellings("localhost:5000/web:latest"), ["localhost:5000/web:latest", "localhost:5000/web"]);
+    }
+
+    #[test]
+    fn the_list_says_the_exit_code_in_words() {
+        let listed = ContainerSummary {
+            state: Some(ContainerSummaryStateEnum::EXITED),
+            status: Some("Exited (137) 3 minutes ago".into()),
+            ..ContainerSummary::default()
+        };
+        assert_eq!(listed_state(&listed), State::Exited(137));
+    }
+}

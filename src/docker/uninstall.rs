@@ -1,0 +1,79 @@
+//! Removes what belongs to an installation: its fronts, and if asked everything but data volumes.
+
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions};
+
+use crate::name::Kind;
+
+use super::error::{Accept, During, Error};
+use super::{Docker, label, labelled};
+
+/// What was removed, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Removed {
+    /// Fronts.
+    pub fronts: Vec<String>,
+    /// Other containers.
+    pub containers: Vec<String>,
+    /// Networks.
+    pub networks: Vec<String>,
+    /// Volumes of delivered content and of emptyDirs.
+    pub volumes: Vec<String>,
+}
+
+impl Docker {
+    /// Removes the fronts of this installation; with `everything` also its containers, networks,
+    /// delivered content and emptyDirs. Data volumes always stay.
+    ///
+    /// # Errors
+    ///
+    /// If the engine refuses; what was removed before stays removed, and it can be called again.
+    pub async fn uninstall(&self, everything: bool) -> Result<Removed, Error> {
+        let mut removed = Removed::default();
+        let filters = labelled(format!("{}={}", label::OWNER, self.inner.installation.owner));
+        let options = ListContainersOptions { all: true, filters: Some(filters.clone()), ..ListContainersOptions::default() };
+        for container in self.inner.client.list_containers(Some(options)).await.during("list", "containers")? {
+            let labels = container.labels.clone().unwrap_or_default();
+            let is_front = label::read_container(&labels).is_some_and(|labels| labels.is_front());
+            if !is_front && !everything {
+                continue;
+            }
+            let name = name(&container);
+            self.remove_by_force(&container, &name).await?;
+            match is_front {
+                true => removed.fronts.push(name),
+                false => removed.containers.push(name),
+            }
+        }
+        if everything {
+            let options = ListNetworksOptions { filters: Some(filters.clone()) };
+            for network in self.inner.client.list_networks(Some(options)).await.during("list", "networks")? {
+                let name = network.name.unwrap_or_default();
+                let id = network.id.unwrap_or_default();
+                self.inner.client.remove_network(&id).await.accept(&[404]).during("remove the network", &name)?;
+                removed.networks.push(name);
+            }
+            let options = ListVolumesOptions { filters: Some(filters) };
+            for volume in self.inner.client.list_volumes(Some(options)).await.during("list", "volumes")?.volumes.unwrap_or_default() {
+                let is_content = label::read_object(&volume.labels).is_some_and(|labels| labels.object.kind == Kind::Content);
+                if is_content || volume.labels.contains_key(label::EMPTY_DIR_OF) {
+                    self.remove_volume(&volume.name).await?;
+                    removed.volumes.push(volume.name);
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn remove_by_force(&self, container: &ContainerSummary, name: &str) -> Result<(), Error> {
+        let id = container.id.as_deref().unwrap_or_default();
+        // Its own grace period first; a front ends at once.
+        self.stop(id).await?;
+        let options = RemoveContainerOptions { v: true, force: true, ..RemoveContainerOptions::default() };
+        self.inner.client.remove_container(id, Some(options)).await.accept(&[404]).during("remove", name)
+    }
+}
+
+fn name(container: &ContainerSummary) -> String {
+    container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default()
+}

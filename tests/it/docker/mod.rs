@@ -1,0 +1,4 @@
+//! The port over the Docker API, against a real engine.
+
+mod fields;
+mod life;
