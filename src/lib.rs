@@ -26,6 +26,8 @@ pub mod git;
 #[cfg(feature = "agent")]
 pub mod probe;
 #[cfg(feature = "agent")]
+pub mod serve;
+#[cfg(feature = "agent")]
 pub mod store;
 
 #[cfg(feature = "agent")]

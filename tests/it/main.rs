@@ -4,3 +4,5 @@
 mod docker;
 #[cfg(feature = "agent")]
 mod engine;
+#[cfg(feature = "agent")]
+mod serve;

@@ -1,0 +1,78 @@
+//! Starts the data path beside the agent, and ends it.
+//!
+//! It gets a session and a process group of its own, so that neither a closed terminal nor the end of
+//! the agent reaches it.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::find::End;
+use super::{Error, Options, running};
+
+/// How long a process may take to end before it is killed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Starts this program as `serve` unless it already runs; returns its process id.
+///
+/// Does not wait until it serves: what it acknowledges says so.
+pub fn start(options: &Options) -> Result<u32, Error> {
+    if let Some(pid) = running(options) {
+        return Ok(pid);
+    }
+    let program = std::env::current_exe().map_err(Error::Start)?;
+    start_program(&mut Command::new(program), options)
+}
+
+pub(super) fn start_program(command: &mut Command, options: &Options) -> Result<u32, Error> {
+    let failed = |source| Error::Write { path: options.log(), source };
+    std::fs::create_dir_all(&options.state).map_err(failed)?;
+    let log = OpenOptions::new().create(true).append(true).open(options.log()).map_err(failed)?;
+    let errors = log.try_clone().map_err(failed)?;
+    command
+        .arg("serve")
+        .args(["--owner", options.owner.as_str(), "--dns", &options.dns.to_string(), "--detached"])
+        .arg("--state")
+        .arg(&options.state)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .process_group(0);
+    let mut child = command.spawn().map_err(Error::Start)?;
+    let pid = child.id();
+    // Somebody has to ask for its exit code, or it stays as a zombie.
+    std::thread::spawn(move || child.wait());
+    Ok(pid)
+}
+
+/// Ends the process that serves, if one does; kernel rules stay in the fronts. Returns whether one did.
+pub async fn stop(options: &Options) -> Result<bool, Error> {
+    let Some(pid) = running(options) else { return Ok(false) };
+    let failed = |source: io::Error| Error::Stop { pid, source };
+    let Some(process) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
+    let process = match pidfd_open(process, PidfdFlags::empty()) {
+        Ok(process) => process,
+        Err(rustix::io::Errno::SRCH) => return Ok(false),
+        Err(error) => return Err(failed(error.into())),
+    };
+    // Who holds the lock cannot have changed its id; who does not is somebody else by now.
+    if running(options) != Some(pid) {
+        return Ok(false);
+    }
+    let ended = End::watch(process).map_err(failed)?;
+    for signal in [Signal::TERM, Signal::KILL] {
+        match pidfd_send_signal(ended.process(), signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => return Err(failed(error.into())),
+        }
+        if tokio::time::timeout(PATIENCE, ended.wait()).await.is_ok() {
+            return Ok(true);
+        }
+    }
+    Err(failed(io::ErrorKind::TimedOut.into()))
+}

@@ -1,0 +1,57 @@
+//! Where the data path reads, writes and listens.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::name::Name;
+
+/// Where the data path reads, writes and listens.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The installation it serves.
+    pub owner: Name,
+    /// The folder of the published state, of what is acknowledged, and of the lock.
+    pub folder: PathBuf,
+    /// The state folder: a copy of the published state that survives the host's restart, and the log.
+    pub state: PathBuf,
+    /// Where DNS answers on the host.
+    pub dns: SocketAddr,
+    /// It was started by the agent and shall outlive it: a session of its own.
+    pub detached: bool,
+}
+
+impl Options {
+    /// Returns the options of an installation: the folder is below `/run` for root, and the state
+    /// folder for others.
+    pub fn new(owner: Name, state: &Path, dns: SocketAddr) -> Self {
+        let folder = match rustix::process::geteuid().is_root() {
+            true => Path::new("/run/driftless").join(owner.as_str()),
+            false => state.to_owned(),
+        };
+        Options { owner, folder, state: state.to_owned(), dns, detached: false }
+    }
+
+    /// Returns where the published state is.
+    pub fn published(&self) -> PathBuf {
+        self.folder.join("published.json")
+    }
+
+    /// Returns where its copy is.
+    pub fn fallback(&self) -> PathBuf {
+        self.state.join("published.json")
+    }
+
+    /// Returns where it is acknowledged.
+    pub fn acknowledged(&self) -> PathBuf {
+        self.folder.join("acknowledged.json")
+    }
+
+    /// Returns where the log of a detached process is.
+    pub fn log(&self) -> PathBuf {
+        self.state.join("serve.log")
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.folder.join("serve.lock")
+    }
+}

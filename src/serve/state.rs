@@ -1,0 +1,89 @@
+//! Keeps the last published state in memory: reads it at the start and whenever it is replaced.
+//!
+//! A file that cannot be read is reported, and the last good state stays.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher};
+use tokio::sync::{mpsc, watch};
+
+use crate::traffic::Published;
+
+use super::acknowledge::Report;
+use super::{Error, Options};
+
+/// A look without a notification, should one have been lost.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Reads the published state, and returns what watches it from then on.
+pub(super) fn keep(
+    options: &Options,
+    state: watch::Sender<Option<Arc<Published>>>,
+    reports: mpsc::UnboundedSender<Report>,
+) -> Result<impl Future<Output = ()> + use<>, Error> {
+    let (wake, mut woken) = mpsc::channel(1);
+    // A full channel means that a wake-up is already waiting.
+    let wake = move |_| {
+        let _ = wake.try_send(());
+    };
+    let mut watcher = notify::recommended_watcher(wake).map_err(|source| Error::Watch { path: options.folder.clone(), source })?;
+    watcher.watch(&options.folder, RecursiveMode::NonRecursive).map_err(|source| Error::Watch { path: options.folder.clone(), source })?;
+    let mut reader = Reader { path: options.published(), bytes: Vec::new(), state, reports };
+    // After a restart of the host the folder below `/run` is empty and the copy is all there is.
+    if !reader.look() && options.fallback() != options.published() {
+        reader.take(fs::read(options.fallback()));
+    }
+    Ok(async move {
+        let _watcher = watcher;
+        loop {
+            let _ = tokio::time::timeout(LOOK, woken.recv()).await;
+            reader.look();
+        }
+    })
+}
+
+struct Reader {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    state: watch::Sender<Option<Arc<Published>>>,
+    reports: mpsc::UnboundedSender<Report>,
+}
+
+impl Reader {
+    /// Reads the file if it changed; tells whether there is one.
+    fn look(&mut self) -> bool {
+        match fs::read(&self.path) {
+            Ok(bytes) if bytes == self.bytes => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            read => self.take(read),
+        }
+    }
+
+    fn take(&mut self, read: io::Result<Vec<u8>>) -> bool {
+        let published = read.map_err(|error| error.to_string()).and_then(|bytes| {
+            let parsed = Published::parse(&bytes);
+            self.bytes = bytes;
+            parsed.map_err(|error| match std::error::Error::source(&error) {
+                Some(cause) => format!("{error}: {cause}"),
+                None => error.to_string(),
+            })
+        });
+        match published {
+            Ok(published) => {
+                let published = Arc::new(published);
+                self.state.send_replace(Some(published.clone()));
+                let _ = self.reports.send(Report::Published(published));
+                true
+            }
+            Err(error) => {
+                tracing::error!(file = %self.path.display(), "{error}");
+                let _ = self.reports.send(Report::FileError(error));
+                false
+            }
+        }
+    }
+}
