@@ -1,0 +1,49 @@
+//! The rounds of a plan as a timeline: when, what is done, how many serve, what begins to wait.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::report::paint::{Ink, Paint};
+use crate::report::word;
+use crate::report::{PlanAnswer, PlanRound};
+use crate::time::format_duration;
+
+use super::table::{Cell, Table};
+
+/// Returns the rounds, one block of lines each. What is held is shown in the round in which it begins.
+pub(super) fn round_lines(rounds: &[PlanRound], paint: Paint) -> String {
+    let mut table = Table::new(2);
+    let mut known: BTreeSet<&str> = BTreeSet::new();
+    let mut serving: &[(String, usize)] = &[];
+    for round in rounds {
+        let at = format!("{:>6}", format_duration(Duration::from_millis(round.at)));
+        let changed = if round.serving == serving { String::new() } else { serves(&round.serving) };
+        let begins = round.held.iter().filter(|held| !known.contains(held.as_str()));
+        let steps = round.steps.iter().map(|step| Cell::plain(word::clean(step)));
+        let held = begins.map(|held| Cell::inked(format!("held: {}", word::clean(held)), Ink::Dim));
+        let mut first = Some((Cell::inked(at, Ink::Bold), changed));
+        for line in steps.chain(held) {
+            let (at, serves) = first.take().unwrap_or_else(|| (Cell::plain(""), String::new()));
+            table.row([at, line, Cell::inked(serves, Ink::Good)]);
+        }
+        known = round.held.iter().map(String::as_str).collect();
+        serving = &round.serving;
+    }
+    table.text(paint)
+}
+
+/// Returns the least number of replicas that serve, by workload.
+pub(super) fn least_lines(answer: &PlanAnswer, paint: Paint) -> String {
+    let mut table = Table::new(2);
+    for least in word::least_available(answer) {
+        let ink = if least.serving < least.of { Ink::Warn } else { Ink::Good };
+        table.row([Cell::plain(&least.object), Cell::inked(format!("{} of {}", least.serving, least.of), ink)]);
+    }
+    table.text(paint)
+}
+
+fn serves(serving: &[(String, usize)]) -> String {
+    let name = |object: &str| object.rsplit('/').next().unwrap_or(object).to_owned();
+    let counts: Vec<String> = serving.iter().map(|(object, count)| format!("{} {count}", name(object))).collect();
+    format!("serving: {}", counts.join(", "))
+}

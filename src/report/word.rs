@@ -1,0 +1,236 @@
+//! The sentences that text, Markdown and pages share: verdicts, short revisions, values for one line.
+
+use crate::finding::{Finding, Severity};
+use crate::plan::{Change, ChangeAction, Drift, Plan};
+use crate::time::Time;
+
+use super::{ApplicationStatus, PlanAnswer};
+
+/// Returns the verdict on a plan in one line, without its application and revision.
+pub fn plan_verdict(answer: &PlanAnswer) -> String {
+    let plan = &answer.plan;
+    let nothing_known = answer.refused && plan.revision.is_empty();
+    let mut parts = match (plan.changes.len(), plan.drift.len()) {
+        (0, 0) if nothing_known => vec!["nothing can be planned".to_owned()],
+        (0, 0) if plan.steps.is_empty() && plan.held.is_empty() => vec!["nothing to do".to_owned()],
+        (0, 0) => vec!["nothing changes in Git".to_owned(), in_progress(plan)],
+        (0, drift) => vec![format!("nothing changes in Git, {} from what was applied", differ(drift))],
+        (changes, 0) => vec![changed(changes, &plan.changes)],
+        (changes, drift) => vec![changed(changes, &plan.changes), differ(drift)],
+    };
+    let changing: Vec<Least> = least_available(answer).into_iter().filter(|least| changes(plan, &least.object)).collect();
+    parts.extend(changing.iter().min_by(|a, b| a.by_share(b)).map(|least| {
+        let name = if changing.len() > 1 { format!(" of {}", least.object) } else { String::new() };
+        format!("least available{name} {} of {}", least.serving, least.of)
+    }));
+    if answer.rolled_back.is_some() {
+        parts.insert(0, "RolledBack".to_owned());
+    } else if answer.refused {
+        parts.insert(0, "the revision in Git is refused".to_owned());
+    }
+    parts.join("; ")
+}
+
+/// Returns why the plan is not that of the revision that Git has, if it is not.
+pub fn plan_caveat(answer: &PlanAnswer) -> Option<String> {
+    let kept = short(&answer.plan.revision);
+    if let Some(reason) = &answer.rolled_back {
+        return Some(format!("The revision in Git failed: {reason}. This is the plan of the last healthy one, {kept}"));
+    }
+    match (answer.refused, kept.is_empty()) {
+        (false, _) => None,
+        (true, true) => Some("Its errors are below, and there is no earlier revision".to_owned()),
+        (true, false) => Some(format!("Its errors are below. This is the plan of the last good revision, {kept}")),
+    }
+}
+
+/// The least number of replicas of a workload that serve while a plan runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Least {
+    /// The workload.
+    pub object: String,
+    /// How many serve at the worst moment.
+    pub serving: usize,
+    /// How many of them should never leave: what serves now, or what is wanted if that is less.
+    pub of: usize,
+}
+
+impl Least {
+    fn by_share(&self, other: &Least) -> std::cmp::Ordering {
+        (self.serving * other.of).cmp(&(other.serving * self.of))
+    }
+}
+
+/// Returns the least number of replicas that serve in the rounds of a plan, for each workload that
+/// serves now and shall go on doing so.
+pub fn least_available(answer: &PlanAnswer) -> Vec<Least> {
+    let rounds = answer.rounds.as_deref().unwrap_or_default();
+    let least = |object: String, of: usize| {
+        let serving = rounds.iter().flat_map(|round| &round.serving).filter(|(name, _)| *name == object).map(|(_, count)| *count).min()?;
+        Some(Least { object, serving, of })
+    };
+    let workloads = answer.plan.workloads.iter().map(|status| (status.object.to_string(), status.available.min(status.desired) as usize));
+    workloads.filter(|(_, of)| *of > 0).filter_map(|(object, of)| least(object, of)).collect()
+}
+
+/// Returns the verdict on drift in one line, without its application and revision.
+pub fn drift_verdict(drift: &[Drift]) -> String {
+    let healed = drift.iter().filter(|drift| drift.healed).count();
+    match (drift.len(), healed) {
+        (0, _) => "no drift".to_owned(),
+        (count, 0) => format!("{}, only reported", differ(count)),
+        (count, healed) if count == healed => format!("{}, healed", differ(count)),
+        (count, healed) => format!("{}, {healed} healed", differ(count)),
+    }
+}
+
+/// Returns the verdict on an application in one line.
+pub fn status_verdict(status: &ApplicationStatus) -> String {
+    let state = format!("{:?}, {:?}", status.sync, status.health);
+    match (status.rolled_back, status.refused) {
+        (true, _) => format!("{state}, RolledBack from {}", short(&status.head)),
+        (false, true) => format!("{state}, {} is refused", short(&status.head)),
+        (false, false) => state,
+    }
+}
+
+/// Returns `shop at 3f2a9c1`, or `shop` as long as there is no revision.
+pub fn subject(application: &str, revision: &str) -> String {
+    match short(revision) {
+        "" => application.to_owned(),
+        revision => format!("{application} at {revision}"),
+    }
+}
+
+/// Returns a revision as people say it: seven digits of a hash, anything else whole.
+pub fn short(revision: &str) -> &str {
+    match revision.len() >= 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => &revision[..7],
+        false => revision,
+    }
+}
+
+/// Returns the word for what happens to an object: one whose number of replicas alone changes is scaled.
+pub fn action(change: &Change) -> &'static str {
+    let only_scaled = !change.fields.is_empty() && change.fields.iter().all(|field| field.path == "spec.replicas");
+    match change.action {
+        ChangeAction::Update if only_scaled => "scale",
+        action => action.as_str(),
+    }
+}
+
+/// Returns the mark of an action.
+pub fn mark(action: ChangeAction) -> &'static str {
+    match action {
+        ChangeAction::Create => "+",
+        ChangeAction::Update => "~",
+        ChangeAction::Recreate => "*",
+        ChangeAction::Remove => "-",
+    }
+}
+
+/// Returns a value so that it fits a line and can do nothing to a terminal.
+pub fn value(text: Option<&str>) -> String {
+    const LONGEST: usize = 120;
+    match text {
+        None => "(unset)".to_owned(),
+        Some("") => "\"\"".to_owned(),
+        Some(text) => {
+            let clean = clean(text);
+            match clean.char_indices().nth(LONGEST) {
+                Some((end, _)) => format!("{}… ({} characters)", &clean[..end], text.chars().count()),
+                None => clean,
+            }
+        }
+    }
+}
+
+/// Returns a text on one line and without control characters.
+pub fn clean(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() || is_direction(character) {
+            true => clean.extend(character.escape_default()),
+            false => clean.push(character),
+        }
+    }
+    clean
+}
+
+/// Characters that reorder what stands beside them, so that a text reads as what it is not.
+fn is_direction(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Returns a time as people read it.
+pub fn time(time: Time) -> String {
+    let text = time.to_string();
+    let seconds = text.split_once('.').map_or(text.trim_end_matches('Z'), |(seconds, _)| seconds);
+    format!("{} UTC", seconds.replace('T', " "))
+}
+
+/// Returns `1 object`, `2 objects`.
+pub fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
+/// Returns `2 errors, 1 warning`.
+pub fn severities(findings: &[Finding]) -> String {
+    let of = |severity, noun| match findings.iter().filter(|finding| finding.severity == severity).count() {
+        0 => None,
+        number => Some(count(number, noun)),
+    };
+    let counts = [of(Severity::Error, "error"), of(Severity::Warning, "warning"), of(Severity::Note, "note")];
+    counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the word for a severity.
+pub fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    }
+}
+
+/// Returns `deploy/web.yaml:3:5`, as far as it is known.
+pub fn place(finding: &Finding) -> String {
+    let place = &finding.place;
+    match (place.line, place.column) {
+        (0, _) => clean(&place.file),
+        (line, 0) => format!("{}:{line}", clean(&place.file)),
+        (line, column) => format!("{}:{line}:{column}", clean(&place.file)),
+    }
+}
+
+fn changed(number: usize, changes: &[Change]) -> String {
+    let words = [("create", "created"), ("update", "updated"), ("recreate", "recreated"), ("scale", "scaled"), ("remove", "removed")];
+    let counts = words.into_iter().filter_map(|(word, past)| match changes.iter().filter(|change| action(change) == word).count() {
+        0 => None,
+        number => Some(format!("{number} {past}")),
+    });
+    let verb = if number == 1 { "changes" } else { "change" };
+    format!("{} {verb}, {}", count(number, "object"), counts.collect::<Vec<_>>().join(", "))
+}
+
+fn differ(number: usize) -> String {
+    format!("{} {}", count(number, "object"), if number == 1 { "differs" } else { "differ" })
+}
+
+fn in_progress(plan: &Plan) -> String {
+    let mut parts = Vec::new();
+    if !plan.steps.is_empty() {
+        parts.push(count(plan.steps.len(), "step"));
+    }
+    if !plan.held.is_empty() {
+        parts.push(format!("{} held", plan.held.len()));
+    }
+    parts.join(", ")
+}
+
+fn changes(plan: &Plan, object: &str) -> bool {
+    plan.changes.iter().any(|change| change.object.to_string() == object)
+}
