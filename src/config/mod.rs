@@ -2,8 +2,14 @@
 //!
 //! It checks what people wrote and nothing else: no engine is asked, no repository is opened.
 
+mod application;
+mod error;
 mod flag;
+mod select;
 pub mod state;
 
+pub use application::{Application, INTERVAL};
+pub use error::Error;
 pub use flag::{Flags, LogFormat};
+pub use select::{ApplicationFlags, SettingFlags};
 pub use state::State;

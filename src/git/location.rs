@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where a repository is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +45,11 @@ pub(super) enum Content {
 impl Location {
     /// Reads a location as people write it. A relative path counts from the current folder.
     pub fn parse(text: &str) -> Result<Location, LocationError> {
+        Location::parse_in(Path::new(""), text)
+    }
+
+    /// Reads a location as people write it. A relative path counts from `folder`.
+    pub fn parse_in(folder: &Path, text: &str) -> Result<Location, LocationError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(LocationError::Empty);
@@ -52,7 +57,7 @@ impl Location {
         if let Some((scheme, rest)) = text.split_once("://") {
             return match scheme.to_ascii_lowercase().as_str() {
                 "file" => match rest.split_once('/') {
-                    Some(("" | "localhost", path)) => Ok(Location::path(&percent_decode(&format!("/{path}")))),
+                    Some(("" | "localhost", path)) => Ok(Location::path(Path::new(&percent_decode(&format!("/{path}"))))),
                     _ => Err(LocationError::Host(rest.split('/').next().unwrap_or_default().to_owned())),
                 },
                 "https" | "http" | "ssh" | "git" => Ok(Location::Url(text.to_owned())),
@@ -62,17 +67,17 @@ impl Location {
         // `user@host:path`, as ssh and git read it: a colon before the first slash.
         match text.split_once(':') {
             Some((host, _)) if !host.contains('/') && host.contains('@') => Ok(Location::Url(text.to_owned())),
-            _ => Ok(Location::path(text)),
+            _ => Ok(Location::path(&folder.join(text))),
         }
     }
 
     /// Returns the location of a folder as its files are now.
     pub fn folder(path: &Path) -> Location {
-        Location::Folder(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+        Location::Folder(absolute(path))
     }
 
-    fn path(text: &str) -> Location {
-        Location::Path(std::path::absolute(text).unwrap_or_else(|_| PathBuf::from(text)))
+    fn path(path: &Path) -> Location {
+        Location::Path(absolute(path))
     }
 
     /// Returns the last part of its path without `.git`: what an application is called by default.
@@ -123,6 +128,21 @@ impl fmt::Display for Location {
             },
         }
     }
+}
+
+/// Makes a path absolute without asking what is there: it may not exist yet. `..` goes by name.
+fn absolute(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                normal.pop();
+            }
+            part => normal.push(part),
+        }
+    }
+    normal
 }
 
 fn is_repository(folder: &Path) -> bool {

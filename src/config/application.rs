@@ -1,0 +1,69 @@
+//! One application: which folder of which repository is deployed, and how it is kept.
+//!
+//! Documents and flags both end here; nothing has been opened or fetched.
+
+use std::time::Duration;
+
+use crate::desired::Settings;
+use crate::git::Location;
+use crate::name::{Name, NameError, dns_label};
+
+/// How often a source is polled unless somebody says otherwise.
+pub const INTERVAL: Duration = Duration::from_secs(60);
+
+/// One folder of one repository at one ref, and how it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Its name.
+    pub name: Name,
+    /// Where its repository is.
+    pub location: Location,
+    /// Branch, tag or commit; empty for `HEAD`.
+    pub reference: String,
+    /// The folder in the repository; `.` for all of it.
+    pub path: String,
+    /// The namespace of objects that name none.
+    pub namespace: Name,
+    /// How often the source is polled; zero means never.
+    pub interval: Duration,
+    /// How it is kept.
+    pub settings: Settings,
+}
+
+impl Application {
+    /// Returns an application with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// The name is also the namespace, so it must be one.
+    pub fn new(name: &str, location: Location) -> Result<Self, NameError> {
+        dns_label(name)?;
+        let name = Name::try_from(name)?;
+        Ok(Application {
+            namespace: name.clone(),
+            name,
+            location,
+            reference: String::new(),
+            path: ".".to_owned(),
+            interval: INTERVAL,
+            settings: Settings::default(),
+        })
+    }
+}
+
+/// Checks that a path stays in its repository.
+pub(super) fn check_relative(path: &str) -> Result<(), &'static str> {
+    if path.starts_with('/') {
+        return Err("must be a path in the repository, without `/` at its beginning");
+    }
+    let mut depth = 0;
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if depth == 0 => return Err("leaves the repository"),
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! Which applications a command is about: a repository named by flags, or a plain folder.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::desired::{Mode, OnFailure, Settings};
+use crate::git::Location;
+use crate::name::{Name, dns_label};
+use crate::time::parse_duration;
+
+use super::application::{Application, check_relative};
+use super::error::Error;
+
+/// Flags that name what an agent deploys.
+#[derive(Debug, Clone, Args)]
+pub struct ApplicationFlags {
+    /// Repository: an https or ssh URL, or a path (repository or plain folder)
+    #[arg(long, value_name = "URL")]
+    pub repo: Option<String>,
+
+    /// Branch, tag or commit [default: HEAD]
+    #[arg(long = "ref", value_name = "REF", requires = "repo")]
+    pub reference: Option<String>,
+
+    /// Folder in the repository
+    #[arg(long, value_name = "DIR", default_value = ".", value_parser = relative, requires = "repo")]
+    pub path: String,
+
+    /// Name of the application [default: the last part of the repository's path]
+    #[arg(long, value_name = "APP", requires = "repo")]
+    pub name: Option<String>,
+
+    /// How often the repository is polled; 0 means never
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, requires = "repo")]
+    pub interval: Duration,
+
+    /// How it is kept.
+    #[command(flatten)]
+    pub settings: SettingFlags,
+}
+
+/// Flags that say how an application is kept; they have the names and defaults of an Application's
+/// fields.
+#[derive(Debug, Clone, Args)]
+pub struct SettingFlags {
+    /// Namespace of objects that name none [default: the application's name]
+    #[arg(long, value_name = "NAME", value_parser = namespace)]
+    pub namespace: Option<Name>,
+
+    /// Who decides when something changes
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = ModeFlag::Auto)]
+    pub mode: ModeFlag,
+
+    /// Remove what Git no longer has
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub prune: bool,
+
+    /// Repair drift
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub self_heal: bool,
+
+    /// When a container that somebody stopped or paused is healed
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    pub heal_stopped: Duration,
+
+    /// What follows a rollout that fails
+    #[arg(long, value_enum, value_name = "ACTION", default_value_t = OnFailureFlag::Rollback)]
+    pub on_failure: OnFailureFlag,
+
+    /// Longest wait for established connections
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub drain: Duration,
+
+    /// Progress deadline where a manifest names none
+    #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = positive)]
+    pub deadline: Duration,
+
+    /// How long a connection waits while no replica is ready
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub hold: Duration,
+
+    /// How long a replica without probe must have run
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    pub settle: Duration,
+}
+
+/// The words of `--mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeFlag {
+    /// Applies and heals by itself
+    Auto,
+    /// Waits for `apply`; restarts what exits and keeps traffic in step
+    Manual,
+    /// Makes no changing call
+    Observe,
+}
+
+/// The words of `--on-failure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnFailureFlag {
+    /// The application goes back to its last healthy revision
+    Rollback,
+    /// The rollout stops where it is
+    Pause,
+    /// The rollout goes on trying
+    Continue,
+}
+
+impl ApplicationFlags {
+    /// Returns the applications that the flags name.
+    pub fn applications(&self) -> Result<Vec<Application>, Error> {
+        match &self.repo {
+            Some(repo) => {
+                let location = Location::parse(repo).map_err(|reason| Error::Location { text: repo.clone(), reason })?;
+                let mut application = self.settings.application(self.name.as_deref(), location)?;
+                application.reference = self.reference.clone().unwrap_or_default();
+                application.path.clone_from(&self.path);
+                application.interval = self.interval;
+                Ok(vec![application])
+            }
+            None => Err(Error::Nothing),
+        }
+    }
+}
+
+impl SettingFlags {
+    /// Returns the application of a location; by default it is called as the location's last part.
+    pub fn application(&self, name: Option<&str>, location: Location) -> Result<Application, Error> {
+        let text = name.unwrap_or(location.name()).to_owned();
+        let name_error = |reason| Error::Name { text: text.clone(), reason };
+        let name = Name::try_from(text.as_str()).map_err(name_error)?;
+        let namespace = match &self.namespace {
+            Some(namespace) => namespace.clone(),
+            None => {
+                dns_label(&text).map_err(name_error)?;
+                name.clone()
+            }
+        };
+        let interval = super::INTERVAL;
+        let (reference, path) = (String::new(), ".".to_owned());
+        Ok(Application { name, location, reference, path, namespace, interval, settings: self.settings() })
+    }
+
+    /// Returns the settings.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            mode: match self.mode {
+                ModeFlag::Auto => Mode::Auto,
+                ModeFlag::Manual => Mode::Manual,
+                ModeFlag::Observe => Mode::Observe,
+            },
+            prune: self.prune,
+            self_heal: self.self_heal,
+            heal_stopped: self.heal_stopped,
+            on_failure: match self.on_failure {
+                OnFailureFlag::Rollback => OnFailure::Rollback,
+                OnFailureFlag::Pause => OnFailure::Pause,
+                OnFailureFlag::Continue => OnFailure::Continue,
+            },
+            drain: self.drain,
+            deadline: self.deadline,
+            hold: self.hold,
+            settle: self.settle,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "is no duration; write it as in `90s`, `1m30s` or `500ms`".to_owned())
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|duration| if duration.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(duration) })
+}
+
+fn relative(text: &str) -> Result<String, String> {
+    check_relative(text).map(|()| text.to_owned()).map_err(str::to_owned)
+}
+
+fn namespace(text: &str) -> Result<Name, String> {
+    dns_label(text).and_then(|()| Name::try_from(text)).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        flags: ApplicationFlags,
+    }
+
+    fn select(arguments: &[&str]) -> Result<Vec<Application>, String> {
+        let all = std::iter::once("agent").chain(arguments.iter().copied());
+        let command = Command::try_parse_from(all).map_err(|error| error.to_string())?;
+        command.flags.applications().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_have_the_defaults_of_the_document() {
+        let applications = select(&["--repo", "https://git.example/shop.git"]).unwrap();
+        let expected = Application::new("shop", Location::parse("https://git.example/shop.git").unwrap()).unwrap();
+        assert_eq!(applications, [expected]);
+    }
+
+    #[test]
+    fn flags_say_what_documents_say() {
+        let arguments =
+            ["--repo", "/srv/My_Shop", "--ref", "v1", "--path", "deploy", "--name", "shop", "--mode", "observe", "--prune", "false"];
+        let application = &select(&arguments).unwrap()[0];
+        assert_eq!((application.reference.as_str(), application.path.as_str(), application.name.as_str()), ("v1", "deploy", "shop"));
+        assert_eq!((application.settings.mode, application.settings.prune, application.settings.self_heal), (Mode::Observe, false, true));
+    }
+
+    #[test]
+    fn wrong_flags_are_refused_with_their_reason() {
+        for (arguments, reason) in [
+            (&[] as &[&str], "no --repo was given"),
+            (&["--repo", "/srv/My_Shop"], "failed to use `My_Shop` as the application's name: it has `M` at position 1"),
+            (&["--repo", "svn://x"], "failed to read --repo `svn://x`: it has the unknown scheme `svn`"),
+            (&["--repo", "/x", "--path", "/abs"], "must be a path in the repository"),
+            (&["--repo", "/x", "--deadline", "0"], "must be longer than 0"),
+            (&["--repo", "/x", "--drain", "10"], "is no duration"),
+        ] {
+            let error = select(arguments).unwrap_err();
+            assert!(error.contains(reason), "{arguments:?}: {error}");
+        }
+    }
+}
