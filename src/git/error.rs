@@ -106,14 +106,6 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A path cannot be watched.
-    #[error("failed to watch `{}`", path.display())]
-    Watch {
-        /// The path.
-        path: PathBuf,
-        /// Why.
-        source: notify::Error,
-    },
     /// The program ends while it works.
     #[error("failed to wait for repository `{repository}`")]
     Interrupted {
@@ -134,7 +126,7 @@ impl Error {
             Error::UnknownRef { .. } | Error::NoRefs { .. } | Error::NoFolder { .. } | Error::TooLarge { .. } | Error::Lost { .. } => {
                 Class::User
             }
-            Error::Read { .. } | Error::Mirror { .. } | Error::MirrorFolder { .. } | Error::Watch { .. } => Class::Host,
+            Error::Read { .. } | Error::Mirror { .. } | Error::MirrorFolder { .. } => Class::Host,
             Error::Interrupted { .. } => Class::Internal,
         }
     }
@@ -159,7 +151,6 @@ impl Error {
             Error::TooLarge { largest, .. } => Some(format!("the largest file in it is `{largest}`; name a smaller folder as path")),
             Error::Mirror { source, .. } => disk_hint(source.message()),
             Error::MirrorFolder { source, .. } => disk_hint(&source.to_string()),
-            Error::Watch { .. } => Some("changes are found at the polling interval instead".to_owned()),
             _ => None,
         }
     }

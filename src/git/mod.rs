@@ -13,10 +13,12 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use git2::{ErrorCode, Repository};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::hash::sha256;
 use crate::manifest::Tree;
@@ -30,7 +32,7 @@ pub use error::Error;
 pub use location::{Location, LocationError};
 pub use watch::Watching;
 
-/// How long a repository far away may take.
+/// How long a fetch may take, with waiting for an earlier one.
 const SLOWEST: Duration = Duration::from_secs(300);
 
 /// A commit, or one state of a plain folder.
@@ -54,8 +56,9 @@ pub struct Source {
 struct Shared {
     location: Location,
     mirror: PathBuf,
-    /// One fetch at a time writes the mirror; reading goes on meanwhile.
-    writing: Mutex<()>,
+    /// One fetch at a time writes the mirror; reading goes on meanwhile. It is waited for without a
+    /// thread, because a repository far away may hang.
+    writing: Arc<Mutex<()>>,
 }
 
 impl Source {
@@ -67,7 +70,7 @@ impl Source {
             Location::Url(url) => format!("url {url}"),
         };
         let mirror = state.join("git").join(format!("{}.git", &sha256(text.as_bytes())[..16]));
-        Source { shared: Arc::new(Shared { location, mirror, writing: Mutex::new(()) }) }
+        Source { shared: Arc::new(Shared { location, mirror, writing: Arc::default() }) }
     }
 
     /// Returns where it is.
@@ -78,13 +81,17 @@ impl Source {
     /// Gets the revision that a branch, tag or commit is now; an empty ref means `HEAD`.
     pub async fn fetch(&self, reference: &str) -> Result<Revision, Error> {
         let reference = reference.to_owned();
-        let work = self.blocking(move |shared| shared.fetch(&reference));
-        match self.location() {
-            Location::Path(_) | Location::Folder(_) => work.await,
-            Location::Url(_) => tokio::time::timeout(SLOWEST, work)
-                .await
-                .unwrap_or_else(|_| Err(Error::Slow { repository: self.location().clone(), seconds: SLOWEST.as_secs() })),
-        }
+        let work = async {
+            let one = self.shared.writing.clone().lock_owned().await;
+            self.blocking(move |shared| {
+                let result = shared.fetch(&reference);
+                drop(one);
+                result
+            })
+            .await
+        };
+        let slow = || Error::Slow { repository: self.location().clone(), seconds: SLOWEST.as_secs() };
+        timeout(SLOWEST, work).await.unwrap_or_else(|_| Err(slow()))
     }
 
     /// Reads the files of a folder at a revision that was fetched before. A damaged mirror is made
@@ -139,8 +146,6 @@ impl Source {
 
 impl Shared {
     fn fetch(&self, reference: &str) -> Result<Revision, Error> {
-        // A thread that died while it fetched left whole objects behind.
-        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.open().and_then(|mirror| self.obtain(&mirror, reference));
         match result {
             Err(Error::Mirror { source, .. }) if is_damage(&source) => self.repair(&source, reference),
@@ -150,6 +155,7 @@ impl Shared {
 
     fn tree(&self, revision: &str, path: &str) -> Result<Tree, Error> {
         if !self.has(revision)? {
+            let _one = self.writing.blocking_lock();
             self.fetch(revision).map_err(|error| self.lost(error, revision))?;
         }
         let attempt = || -> Result<Tree, read::Trouble> {
@@ -159,7 +165,7 @@ impl Shared {
         };
         let result = match attempt() {
             Err(read::Trouble::Mirror(error)) if is_damage(&error) => {
-                let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+                let _one = self.writing.blocking_lock();
                 // A revision that the source has lost may still have been saved from the mirror.
                 let repaired = self.repair(&error, revision);
                 match (attempt(), repaired) {

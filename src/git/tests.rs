@@ -422,9 +422,28 @@ async fn a_push_is_noticed_at_once() {
     .await;
     world.commit("deploy/web.yaml", "two");
     world.git(&["push", "--quiet", bare.to_str().unwrap(), "main"]);
-    assert!(poked(&notify).await < Duration::from_secs(1));
+    let elapsed = poked(&notify).await;
+    assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
     git(&bare, &["branch", "deep/er/branch"]);
     poked(&notify).await;
+}
+
+#[tokio::test]
+async fn a_repository_that_was_replaced_is_watched_again() {
+    let world = World::new();
+    let (bare, away) = (world.folder.path().join("shop.git"), world.folder.path().join("away.git"));
+    world.git(&["clone", "--quiet", "--bare", ".", bare.to_str().unwrap()]);
+    let (_watching, notify) = watch(&world.source_at(bare.to_str().unwrap()));
+    let mut number = 0;
+    let mut tag = || {
+        number += 1;
+        git(&bare, &["tag", &format!("t{number}")]);
+    };
+    until_watching(&notify, &mut tag).await;
+    fs::rename(&bare, &away).unwrap();
+    world.git(&["clone", "--quiet", "--bare", ".", bare.to_str().unwrap()]);
+    poked(&notify).await;
+    until_watching(&notify, &mut tag).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! files of a plain folder are waited for until they rest. Events can be lost (network file systems,
 //! folders replaced as a whole), so every source is polled as well. A poke says "look", never what.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,10 @@ const FILE_REST: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// How soon a path that is not there, or was replaced, is watched again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often a path is looked at for another folder in its place, which the kernel does not always tell.
+const CHECK: Duration = Duration::from_secs(2);
+/// How soon a path is watched again that could not be, for want of watches perhaps.
+const SLOW_RETRY: Duration = Duration::from_secs(60);
 
 type Poke = Arc<dyn Fn() + Send + Sync>;
 
@@ -71,37 +76,54 @@ async fn follow(location: Location, poke: Poke) {
     loop {
         let content = location.content();
         let watched = match &content {
-            Content::Repository(git_dir) => watch_refs(git_dir),
-            Content::Folder(path) => watch_files(path),
-            Content::Nothing => Err(notify::Error::path_not_found()),
+            Content::Repository(git_dir) => watch_refs(git_dir).map(Some),
+            Content::Folder(path) => watch_files(path).map(Some),
+            Content::Nothing => Ok(None),
         };
-        match watched {
-            Ok((watcher, mut events)) => {
+        let retry = match watched {
+            Ok(Some((watcher, mut events))) => {
                 if was_away {
                     poke();
                 }
                 let rest = if matches!(content, Content::Folder(_)) { FILE_REST } else { REF_REST };
                 until_gone(&location, &content, &mut events, (rest, &poke)).await;
                 drop(watcher);
+                RETRY
             }
-            Err(error) if !was_away => tracing::warn!(repository = %location, %error, "cannot be watched; it is tried again"),
-            Err(_) => {}
-        }
+            Ok(None) => RETRY,
+            Err(error) => {
+                tracing::warn!(repository = %location, %error, "cannot be watched; changes are found by polling");
+                SLOW_RETRY
+            }
+        };
         was_away = true;
-        sleep(RETRY).await;
+        sleep(retry).await;
     }
 }
 
-/// Passes events on until the path no longer holds what is watched.
+/// Passes events on until another folder is at the path than the one that is watched.
 async fn until_gone(location: &Location, content: &Content, events: &mut Receiver<()>, (rest, poke): (Duration, &Poke)) {
-    while events.recv().await.is_some() {
-        let first = Instant::now();
-        while first.elapsed() < LONGEST_WAIT && matches!(timeout(rest, events.recv()).await, Ok(Some(()))) {}
-        poke();
-        if location.content() != *content {
+    let watched = identity(content);
+    loop {
+        if let Ok(event) = timeout(CHECK, events.recv()).await {
+            if event.is_none() {
+                return;
+            }
+            let first = Instant::now();
+            while first.elapsed() < LONGEST_WAIT && matches!(timeout(rest, events.recv()).await, Ok(Some(()))) {}
+            poke();
+        }
+        let now = location.content();
+        if now != *content || identity(&now) != watched {
             return;
         }
     }
+}
+
+/// Returns what tells a folder from another one that took its place.
+fn identity(content: &Content) -> Option<(u64, u64)> {
+    let (Content::Repository(path) | Content::Folder(path)) = content else { return None };
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 type Watched = notify::Result<(RecommendedWatcher, Receiver<()>)>;
