@@ -206,6 +206,14 @@ pub fn place(finding: &Finding) -> String {
     }
 }
 
+/// Returns a finding as one line: `api.yaml:12:9: warning: container ...`, with its hint behind it.
+pub fn finding_line(finding: &Finding) -> String {
+    let place = place(finding);
+    let place = if place.is_empty() { place } else { format!("{place}: ") };
+    let hint = finding.hint.as_ref().map(|hint| format!(" ({})", clean(hint))).unwrap_or_default();
+    format!("{place}{}: {}{hint}", severity(finding.severity), clean(&finding.message))
+}
+
 fn changed(number: usize, changes: &[Change]) -> String {
     let words = [("create", "created"), ("update", "updated"), ("recreate", "recreated"), ("scale", "scaled"), ("remove", "removed")];
     let counts = words.into_iter().filter_map(|(word, past)| match changes.iter().filter(|change| action(change) == word).count() {
