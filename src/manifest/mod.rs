@@ -1,5 +1,72 @@
-//! Text to checked values: what a folder of manifests says, with file, line and column.
+//! Text to the checked desired state: what a folder of manifests says, with file, line and column.
+//!
+//! `build` is the only way in. It reads everything, reports everything that is wrong in one run, and
+//! gives a desired state only if nothing is. It reads no files itself: a `Tree` has them.
 
+pub mod cursor;
+pub mod file;
+mod kubernetes;
+pub mod load;
+pub mod node;
+pub mod scalar;
+pub mod sink;
 pub mod tree;
 
+use crate::desired::{Desired, Installation, Settings};
+use crate::finding::{Finding, refuses};
+use crate::name::Name;
+
+use scalar::Schema;
+use sink::Sink;
+
 pub use tree::{Entry, Tree};
+
+/// What manifests are read for.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The application's name.
+    pub application: Name,
+    /// The commit, or the hash of a plain folder's files.
+    pub revision: String,
+    /// The installation.
+    pub installation: Installation,
+    /// How the application is kept.
+    pub settings: Settings,
+    /// The namespace of objects that name none.
+    pub namespace: Name,
+    /// How the files are read.
+    pub format: Format,
+}
+
+/// How the files of a folder are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As Compose if there is a Compose file, otherwise as Kubernetes manifests.
+    Auto,
+    /// As a Compose project.
+    Compose,
+    /// As Kubernetes manifests.
+    Kubernetes,
+}
+
+/// Builds the desired state that a folder of manifests asks for. Warnings and notes are in it.
+///
+/// # Errors
+/// All findings, if any of them is an error, in the order of files and lines.
+pub fn build(tree: &Tree, context: &Context) -> Result<Desired, Vec<Finding>> {
+    let names = tree.files.keys().cloned().collect();
+    let sink = Sink::new(names);
+    let mut documents = Vec::new();
+    for (number, bytes) in file::manifests(tree, context.format, &sink) {
+        documents.extend(load::load(bytes, number, Schema::Yaml11, &sink));
+    }
+    let desired = kubernetes::build(documents, context, &sink);
+    let findings = sink.into_findings();
+    match refuses(&findings) {
+        true => Err(findings),
+        false => Ok(Desired { findings, ..desired }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

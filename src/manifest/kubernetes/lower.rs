@@ -1,0 +1,308 @@
+//! Objects as written to the desired state: references resolved, defaults applied.
+//!
+//! It always returns a state, also of objects with errors, so that every check runs; whoever calls
+//! looks at the sink before using it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::desired::{
+    self, Backend, Container, Content, ContentId, Desired, Exclusive, Front, Goal, Identity, Mount, MountSource, Network, Restart,
+    ServicePort, Spec, Template, Text, Volume, Workload,
+};
+use crate::manifest::Context;
+use crate::manifest::node::Span;
+use crate::manifest::sink::Sink;
+use crate::name::{Kind, Name, ObjectId};
+
+use super::deployment::{self, Deployment};
+use super::env::Scope;
+use super::security::Security;
+use super::service::{PortRef, Service};
+use super::volume::{Source, VolumeMount};
+use super::{Object, Objects, check, content};
+
+/// Kubernetes means "never" by the largest number.
+const NEVER: u64 = i32::MAX as u64;
+
+/// Lowers all objects.
+pub fn lower(objects: &Objects, context: &Context, sink: &Sink) -> Desired {
+    let owner = &context.installation.owner;
+    let mut contents = BTreeMap::new();
+    let mut workloads = BTreeMap::new();
+    for (id, object) in &objects.deployments {
+        let scope = Scope { objects, namespace: &id.namespace, sink };
+        workloads.insert(id.clone(), workload(id, object, scope, context, &mut contents));
+    }
+    let services: BTreeMap<_, _> =
+        objects.services.iter().map(|(id, object)| (id.clone(), service(id, object, objects, context, sink))).collect();
+    check::check(objects, &workloads, sink);
+    let host_name = format!("driftless-{owner}");
+    let shared = |kind, name: &str| ObjectId::new(owner.clone(), kind, Name::try_from(name).expect("a valid name"));
+    let (mut networks, mut fronts) = (BTreeMap::new(), BTreeMap::new());
+    if !workloads.is_empty() || !services.is_empty() {
+        let id = shared(Kind::Network, &host_name);
+        networks.insert(id.clone(), Network { id, host_name: host_name.clone(), shared: true });
+        let id = shared(Kind::Front, "services");
+        let front = Front {
+            id: id.clone(),
+            host_name: format!("{host_name}-front"),
+            networks: vec![host_name],
+            shared: true,
+            label: "services".to_owned(),
+        };
+        fronts.insert(id, front);
+    }
+    Desired {
+        application: context.application.clone(),
+        revision: context.revision.clone(),
+        installation: context.installation.clone(),
+        settings: context.settings.clone(),
+        workloads,
+        services,
+        networks,
+        volumes: objects.claims.iter().map(|(id, object)| (id.clone(), volume(id, object.value.single_writer))).collect(),
+        contents,
+        fronts,
+        findings: Vec::new(),
+    }
+}
+
+fn volume(id: &ObjectId, single_writer: bool) -> Volume {
+    Volume { id: id.clone(), host_name: volume_name(id), single_writer }
+}
+
+/// The name on the host of a claim's volume.
+pub fn volume_name(claim: &ObjectId) -> String {
+    format!("{}_{}", claim.namespace, claim.name)
+}
+
+fn workload(
+    id: &ObjectId,
+    object: &Object<Deployment>,
+    scope: Scope<'_>,
+    context: &Context,
+    contents: &mut BTreeMap<ContentId, Content>,
+) -> Workload {
+    let Object { span, wishes, value: written } = object;
+    let settings = &context.settings;
+    let key = &context.installation.key;
+    let mut build = Build { scope, context, template: &written.template, contents, exclusive: BTreeSet::new() };
+    let template = build.template();
+    let exclusive = build.exclusive.into_iter().collect();
+    let spec = Spec::new(&template, Restart::Always, volume_of_source, key);
+    let hash = spec.hash(key);
+    let deadline = written.deadline.unwrap_or(settings.deadline);
+    Workload {
+        id: id.clone(),
+        place: scope.sink.place(*span),
+        replicas: written.replicas.value,
+        identity: Identity::Generated,
+        goal: Goal::Serving,
+        strategy: written.strategy,
+        exclusive,
+        min_ready: written.min_ready,
+        settle: wishes.settle.unwrap_or(settings.settle),
+        deadline: (deadline.as_secs() < NEVER).then_some(deadline),
+        paused: written.paused,
+        history_limit: written.history_limit,
+        on_failure: wishes.on_failure.unwrap_or(settings.on_failure),
+        drain: wishes.drain.unwrap_or(settings.drain),
+        template,
+        restart: Restart::Always,
+        spec,
+        hash,
+    }
+}
+
+fn volume_of_source(source: &MountSource) -> String {
+    match source {
+        MountSource::Volume(id) => volume_name(id),
+        _ => String::new(),
+    }
+}
+
+/// A template in the making.
+struct Build<'a> {
+    scope: Scope<'a>,
+    context: &'a Context,
+    template: &'a deployment::Template,
+    contents: &'a mut BTreeMap<ContentId, Content>,
+    exclusive: BTreeSet<Exclusive>,
+}
+
+impl Build<'_> {
+    fn template(&mut self) -> Template {
+        let deployment::Template { span: _, labels, annotations, container, volumes: _, security: _, grace } = self.template;
+        let mut ports: Vec<desired::HostPort> = container.host_ports.iter().map(|port| port.value.clone()).collect();
+        ports.sort();
+        ports.dedup();
+        self.exclusive.extend(ports.iter().map(|port| Exclusive::HostPort(port.protocol, port.host_port)));
+        let mut empty_dirs = BTreeMap::new();
+        let container = self.container(&mut empty_dirs);
+        Template {
+            containers: vec![container],
+            networks: vec![format!("driftless-{}", self.context.installation.owner)],
+            ports,
+            empty_dirs,
+            labels: labels.clone(),
+            annotations: annotations.clone(),
+            hostname: None,
+            grace: *grace,
+        }
+    }
+
+    fn container(&mut self, empty_dirs: &mut BTreeMap<Name, desired::EmptyDir>) -> Container {
+        let written = &self.template.container;
+        let env = self.scope.variables(written, self.template);
+        let expand = |words: &Option<Vec<String>>, span: Span| -> Option<Vec<Text>> {
+            Some(words.as_ref()?.iter().filter_map(|word| self.scope.expand(word, &env, span)).collect())
+        };
+        let (command, args) = (expand(&written.command, self.template.span), expand(&written.args, self.template.span));
+        let mut mounts: Vec<Mount> = written.mounts.iter().filter_map(|mount| self.mount(mount, empty_dirs)).collect();
+        mounts.sort_by(|a, b| a.target.cmp(&b.target));
+        let (user, groups) = self.identity(&self.template.security, &written.security);
+        Container {
+            name: written.name.clone(),
+            image: written.image.clone(),
+            pull: written.pull,
+            command,
+            args,
+            working_dir: written.working_dir.clone(),
+            env,
+            mounts,
+            named_ports: written.named_ports.clone(),
+            resources: written.resources,
+            user,
+            groups,
+            read_only: written.security.read_only,
+            privileged: written.security.privileged,
+            no_new_privileges: written.security.no_new_privileges,
+            cap_add: written.security.cap_add.clone(),
+            cap_drop: written.security.cap_drop.clone(),
+            tty: written.tty,
+            stdin: written.stdin,
+            probes: written.probes.clone(),
+            post_start: written.post_start.clone(),
+            pre_stop: written.pre_stop.clone(),
+        }
+    }
+
+    fn mount(&mut self, mount: &VolumeMount, empty_dirs: &mut BTreeMap<Name, desired::EmptyDir>) -> Option<Mount> {
+        let template = self.template;
+        let sink = self.scope.sink;
+        let Some(volume) = template.volumes.iter().find(|volume| volume.name.as_str() == mount.name.value) else {
+            let names = template.volumes.iter().map(|volume| volume.name.as_str());
+            let message = format!("there is no volume `{}` in `volumes`", mount.name.value.escape_debug());
+            match crate::manifest::cursor::nearest(&mount.name.value, names) {
+                Some(name) => sink.error_with("missing-volume", mount.name.span, message, format!("did you mean `{name}`?")),
+                None => sink.error("missing-volume", mount.name.span, message),
+            }
+            return None;
+        };
+        let mut read_only = mount.read_only;
+        let source = match &volume.source {
+            Source::Data(data) => {
+                let content = self.scope.content(data, volume.span);
+                let id = content::id(&content, &self.context.installation.key);
+                self.contents.entry(id.clone()).or_insert(content);
+                MountSource::Content(id)
+            }
+            Source::EmptyDir(empty_dir) => {
+                empty_dirs.insert(volume.name.clone(), *empty_dir);
+                MountSource::EmptyDir(volume.name.clone())
+            }
+            Source::Claim { name, read_only: always } => {
+                read_only |= always;
+                let id = self.scope.id(Kind::PersistentVolumeClaim, name)?;
+                match self.scope.objects.claims.get(&id) {
+                    Some(claim) if claim.value.single_writer => {
+                        self.exclusive.insert(Exclusive::Volume(id.clone()));
+                    }
+                    Some(_) => {}
+                    None => self.scope.missing(&id, name.span),
+                }
+                MountSource::Volume(id)
+            }
+            Source::Host { path, create } => MountSource::Host { path: path.clone(), create: *create },
+        };
+        Some(Mount { target: mount.target.value.clone(), source, sub_path: mount.sub_path.clone(), read_only })
+    }
+
+    /// Returns the user and the further groups; what the container says wins over the replica.
+    fn identity(&self, replica: &Security, container: &Security) -> (Option<String>, Vec<u32>) {
+        let sink = self.scope.sink;
+        let user = container.user.or(replica.user);
+        let group = container.group.as_ref().or(replica.group.as_ref());
+        if let (None, Some(group)) = (user, group) {
+            sink.error_with("unsupported-field", group.span, "`runAsGroup` is not supported without `runAsUser`", "write both");
+        }
+        let non_root = container.non_root.as_ref().or(replica.non_root.as_ref());
+        if let Some(non_root) = non_root.filter(|non_root| non_root.value) {
+            match user {
+                Some(0) => sink.error("contradiction", non_root.span, "`runAsNonRoot` contradicts `runAsUser: 0`"),
+                Some(_) => {}
+                None => {
+                    let message = "`runAsNonRoot` is not enforced without `runAsUser`: whom the image runs as is not known here";
+                    sink.warning("not-enforced", non_root.span, message, "write `runAsUser`");
+                }
+            }
+        }
+        let user = user.map(|user| match group {
+            Some(group) => format!("{user}:{}", group.value),
+            None => user.to_string(),
+        });
+        (user, replica.groups.clone())
+    }
+}
+
+fn service(id: &ObjectId, object: &Object<Service>, objects: &Objects, context: &Context, sink: &Sink) -> desired::Service {
+    let Object { span, wishes, value: written } = object;
+    let selected: Vec<(&ObjectId, &Object<Deployment>)> = match written.selector.value.is_empty() {
+        true => Vec::new(),
+        false => check::selected(objects, &id.namespace, &written.selector.value),
+    };
+    if selected.is_empty() && !written.selector.value.is_empty() {
+        let message = format!("Service `{}` selects nothing: no Deployment in namespace `{}` has these labels", id.name, id.namespace);
+        sink.warning("selects-nothing", written.selector.span, message, "its name answers, but connections are refused");
+    }
+    let backends: Vec<Backend> = selected
+        .iter()
+        .map(|(workload, deployment)| {
+            let named = &deployment.value.template.container.named_ports;
+            let target = |target: &PortRef| match target {
+                PortRef::Number(number) => Some(*number),
+                PortRef::Name(name) => named.get(&name.value).copied(),
+            };
+            Backend { workload: (*workload).clone(), targets: written.ports.iter().map(|port| target(&port.target)).collect() }
+        })
+        .collect();
+    for (index, port) in written.ports.iter().enumerate() {
+        if let PortRef::Name(name) = &port.target
+            && !backends.is_empty()
+            && backends.iter().all(|backend| backend.targets[index].is_none())
+        {
+            let message = format!("no container behind this Service has a port named `{}`", name.value);
+            let names = selected.iter().flat_map(|(_, deployment)| deployment.value.template.container.named_ports.keys());
+            match crate::manifest::cursor::nearest(&name.value, names.map(String::as_str)) {
+                Some(near) => sink.error_with("no-such-port", name.span, message, format!("did you mean `{near}`?")),
+                None => sink.error("no-such-port", name.span, message),
+            }
+        }
+    }
+    let pool = context.installation.layout.services();
+    if let Some(address) = written.address.as_ref().filter(|address| !pool.contains(&address.value)) {
+        let message = format!("the address {} is not one that Services can have", address.value);
+        sink.error_with("bad-address", address.span, message, format!("choose one of {pool}, or leave it out"));
+    }
+    let _ = span;
+    let port = |port: &super::service::Port| ServicePort { name: port.name.clone(), protocol: port.protocol, port: port.port };
+    desired::Service {
+        id: id.clone(),
+        headless: written.headless,
+        publish_not_ready: written.publish_not_ready,
+        address: written.address.as_ref().map(|address| address.value),
+        ports: written.ports.iter().map(port).collect(),
+        backends,
+        hold: wishes.hold.unwrap_or(context.settings.hold),
+    }
+}

@@ -1,0 +1,86 @@
+//! Where findings of one run gather. Decoding goes on after each of them, so that one run tells all.
+
+use std::cell::{Cell, RefCell};
+
+use crate::finding::{Finding, Place, Severity};
+
+use super::node::Span;
+
+/// So many findings of one file are kept: a file that is wrong everywhere does not bury the others.
+const PER_FILE: usize = 100;
+
+/// The findings of one run, and the names of the files that spans refer to.
+#[derive(Debug, Default)]
+pub struct Sink {
+    files: Vec<String>,
+    findings: RefCell<Vec<Finding>>,
+    left: RefCell<Vec<usize>>,
+    errors: Cell<usize>,
+}
+
+impl Sink {
+    /// Returns an empty sink for these files; a span's `file` is a position in this list.
+    pub fn new(files: Vec<String>) -> Self {
+        let left = RefCell::new(vec![PER_FILE; files.len()]);
+        Sink { files, left, ..Sink::default() }
+    }
+
+    /// Returns the place that a span means.
+    pub fn place(&self, span: Span) -> Place {
+        let file = self.files.get(span.file as usize).cloned().unwrap_or_default();
+        Place { file, line: span.line as usize, column: span.column as usize, length: span.length as usize }
+    }
+
+    /// Adds an error.
+    pub fn error(&self, rule: &str, span: Span, message: impl Into<String>) {
+        self.add(Finding::error(rule, self.place(span), message), span.file);
+    }
+
+    /// Adds an error that says what to do about it.
+    pub fn error_with(&self, rule: &str, span: Span, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(Finding::error(rule, self.place(span), message).with_hint(hint), span.file);
+    }
+
+    /// Adds a warning that says what to do about it.
+    pub fn warning(&self, rule: &str, span: Span, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(Finding::warning(rule, self.place(span), message).with_hint(hint), span.file);
+    }
+
+    /// Adds a note.
+    pub fn note(&self, rule: &str, span: Span, message: impl Into<String>) {
+        self.add(Finding::note(rule, self.place(span), message), span.file);
+    }
+
+    /// Returns how many errors there are so far.
+    pub fn errors(&self) -> usize {
+        self.errors.get()
+    }
+
+    /// Returns the findings, file by file from top to bottom, each once.
+    pub fn into_findings(self) -> Vec<Finding> {
+        let mut findings = self.findings.into_inner();
+        findings.sort_by(|a, b| (&a.place, b.severity, &a.message).cmp(&(&b.place, a.severity, &b.message)));
+        findings.dedup();
+        findings
+    }
+
+    fn add(&self, finding: Finding, file: u32) {
+        if finding.severity == Severity::Error {
+            self.errors.set(self.errors.get() + 1);
+        }
+        let mut left = self.left.borrow_mut();
+        let Some(left) = left.get_mut(file as usize) else {
+            self.findings.borrow_mut().push(finding);
+            return;
+        };
+        if *left > 0 {
+            *left -= 1;
+            self.findings.borrow_mut().push(finding);
+            if *left == 0 {
+                let place = self.place(Span { file, ..Span::default() });
+                let message = format!("more than {PER_FILE} findings in this file; the others are not shown");
+                self.findings.borrow_mut().push(Finding::error("too-many-findings", place, message));
+            }
+        }
+    }
+}
