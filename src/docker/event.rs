@@ -102,7 +102,6 @@ impl Docker {
         let mut alive = std::pin::pin!(alive);
         loop {
             tokio::select! {
-                biased;
                 event = stream.next() => match event {
                     Some(Ok(event)) => {
                         take_in(&mut self.inner.watch(), &event);
@@ -140,7 +139,7 @@ fn take_in(watch: &mut Watch, event: &EventMessage) {
             let at = Time(event.time_nano.unwrap_or_default() / 1_000_000);
             match action {
                 "stop" | "pause" => watch.saw_stop(id, at),
-                "start" | "unpause" => watch.saw_start(id),
+                "start" | "unpause" => watch.saw_start(id, at),
                 _ => {}
             }
         }

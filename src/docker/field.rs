@@ -12,7 +12,7 @@ use crate::desired::{Care, field};
 use crate::name::Kind;
 use crate::observed::{Field, Labels};
 
-use super::{label, name, read};
+use super::{answer, label, name};
 
 /// The volumes of the host, as mounts refer to them.
 pub(super) struct Volumes<'a> {
@@ -108,12 +108,12 @@ pub(super) fn fields(
     for network in found.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flat_map(HashMap::keys) {
         fields.put(field::network(network), "connected", false);
     }
-    for port in read::published(host) {
+    for port in answer::published(host) {
         let address = port.address.map(|address| address.to_string()).unwrap_or_default();
         let path = field::port(&format!("{address}:{}/{}", port.host_port, port.protocol.as_str()));
         fields.put(path, port.container_port.to_string(), false);
     }
-    fields.put(field::RESTART, read::restart_policy(found), false);
+    fields.put(field::RESTART, answer::restart_policy(found), false);
     fields.0
 }
 

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bollard::exec::{CreateExecOptions, StartExecResults};
-use futures_util::StreamExt;
+use bollard::query_parameters::LogsOptions;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::timeout;
 
 use crate::desired::{Action, Hook};
@@ -42,6 +43,18 @@ impl Docker {
             Ok(result) => result,
             Err(_) => Err(Error::TimedOut { operation: "run a command in", object: container.to_owned(), limit }),
         }
+    }
+
+    /// Returns the last lines that a container wrote to its output, without time stamps.
+    ///
+    /// # Errors
+    ///
+    /// If the container has gone, or its log driver cannot be read.
+    pub async fn logs_tail(&self, container: &str, lines: usize) -> Result<String, Error> {
+        let options = LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..LogsOptions::default() };
+        let chunks: Vec<_> =
+            self.inner.client.logs(container, Some(options)).try_collect().await.during("read the output of", container)?;
+        Ok(chunks.iter().map(|chunk| String::from_utf8_lossy(chunk.as_ref()).into_owned()).collect())
     }
 
     /// Runs a hook; `address` is the container's own.

@@ -5,10 +5,13 @@
 //! does not carry this installation's label is changed.
 
 mod address;
+mod answer;
 mod archive;
 mod body;
+mod change;
 mod connect;
 mod content;
+mod create;
 mod empty_dir;
 mod error;
 mod event;
@@ -21,7 +24,6 @@ mod name;
 mod network;
 mod pause;
 mod read;
-mod replica;
 mod uninstall;
 mod watch;
 

@@ -15,7 +15,7 @@ use crate::host::Class;
 use crate::name::{Kind, ObjectId};
 
 use super::error::{Accept, During, Error, text};
-use super::{Docker, host, label};
+use super::{Docker, answer, host, label};
 
 impl Docker {
     pub(super) async fn create_network(&self, id: &ObjectId, desired: &Desired) -> Result<(), Error> {
@@ -53,7 +53,7 @@ impl Docker {
         }
         found.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
         let Some(first) = found.first() else { return Ok(false) };
-        let subnets = super::read::subnets(first);
+        let subnets = answer::subnets(first);
         let subnet = self.inner.installation.layout.network.to_string();
         if network.shared && !subnets.contains(&subnet) {
             let has = subnets.join(", ");

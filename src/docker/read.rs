@@ -4,21 +4,23 @@
 //! which content is delivered, and content that is not delivered completely, are left out: they are
 //! not what anybody asked for.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, HostConfig,
-    ImageConfig, ImageSummary, MountPoint, Network as EngineNetwork, PortSummaryTypeEnum, Volume as EngineVolume,
+    ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, ImageConfig, ImageSummary,
+    Network as EngineNetwork, Volume as EngineVolume,
 };
 use bollard::query_parameters::{ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::desired::{HostPort, Protocol};
 use crate::observed::{Container, Labels, Live, Network, State, Volume};
 use crate::time::Time;
 
+use super::answer::{
+    addresses_of, identify, inspected_state, is_up, json_label, listed_ports, listed_state, name_of, published, restart_policy, subnets,
+    volume_names,
+};
 use super::error::{During, Error, status};
 use super::field::{self, Volumes};
 use super::{Docker, label, name, watch};
@@ -209,13 +211,6 @@ fn spellings(name: &str) -> Vec<String> {
     stems
 }
 
-/// Returns what our labels say if the name is the one that we would have given, and whether the name
-/// marks it as leaving.
-fn identify(marks: &label::Map, name: &str, id: &str) -> (Option<Labels>, bool) {
-    let (base, marked) = name::without_mark(name, id);
-    (label::read_container(marks).filter(|labels| name::expected(labels) == base), marked)
-}
-
 fn foreign(listed: &ContainerSummary) -> Container {
     let mounts = listed.mounts.as_deref().unwrap_or_default();
     Container {
@@ -293,12 +288,6 @@ fn volume(volume: &EngineVolume) -> Volume {
     Volume { name: volume.name.clone(), labels: label::read_object(&volume.labels) }
 }
 
-/// Returns a network's subnets.
-pub(super) fn subnets(network: &EngineNetwork) -> Vec<String> {
-    let configs = network.ipam.iter().filter_map(|ipam| ipam.config.as_ref()).flatten();
-    configs.filter_map(|config| config.subnet.clone()).collect()
-}
-
 fn is_staging(listed: &ContainerSummary) -> bool {
     listed.labels.as_ref().is_some_and(|labels| labels.contains_key(label::STAGING))
 }
@@ -313,7 +302,7 @@ fn filled_volume(listed: &ContainerSummary) -> Option<String> {
 fn looks_like(kept: &ContainerInspectResponse, listed: &ContainerSummary) -> bool {
     let kept_networks = kept.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
     let listed_networks = listed.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
-    let names = |networks: Option<&std::collections::HashMap<String, EndpointSettings>>| -> BTreeSet<String> {
+    let names = |networks: Option<&HashMap<String, EndpointSettings>>| -> BTreeSet<String> {
         networks.map(|networks| networks.keys().cloned().collect()).unwrap_or_default()
     };
     let same_state = matches!((inspected_state(kept), listed_state(listed)), (State::Exited(_), State::Exited(_)))
@@ -321,131 +310,6 @@ fn looks_like(kept: &ContainerInspectResponse, listed: &ContainerSummary) -> boo
     same_state
         && names(kept_networks) == names(listed_networks)
         && listed.names.iter().flatten().any(|name| Some(name) == kept.name.as_ref())
-}
-
-fn listed_state(listed: &ContainerSummary) -> State {
-    match listed.state {
-        Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::STOPPING) => State::Running,
-        Some(ContainerSummaryStateEnum::PAUSED) => State::Paused,
-        Some(ContainerSummaryStateEnum::RESTARTING) => State::Restarting,
-        Some(ContainerSummaryStateEnum::EXITED) => {
-            // The list says it only in words: `Exited (137) 3 minutes ago`.
-            let status = listed.status.as_deref().unwrap_or_default();
-            let code = status.split_once('(').and_then(|(_, rest)| rest.split_once(')')?.0.parse().ok());
-            State::Exited(code.unwrap_or(0))
-        }
-        Some(ContainerSummaryStateEnum::REMOVING | ContainerSummaryStateEnum::DEAD) => State::Dead,
-        _ => State::Created,
-    }
-}
-
-fn inspected_state(found: &ContainerInspectResponse) -> State {
-    let Some(state) = &found.state else { return State::Created };
-    match state.status {
-        // A restarting container says that it runs, but has no process.
-        Some(ContainerStateStatusEnum::RESTARTING) => State::Restarting,
-        Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::STOPPING) => State::Running,
-        Some(ContainerStateStatusEnum::PAUSED) => State::Paused,
-        Some(ContainerStateStatusEnum::EXITED) => {
-            State::Exited(state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or_default())
-        }
-        Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => State::Dead,
-        _ => State::Created,
-    }
-}
-
-/// Returns a container's name.
-pub(super) fn name_of(found: &ContainerInspectResponse) -> &str {
-    found.name.as_deref().unwrap_or_default().trim_start_matches('/')
-}
-
-/// Returns what our labels on a container say, if its name is the one that we would have given.
-pub(super) fn labels_of(found: &ContainerInspectResponse) -> Option<Labels> {
-    let labels = found.config.as_ref()?.labels.as_ref()?;
-    identify(labels, name_of(found), found.id.as_deref().unwrap_or_default()).0
-}
-
-/// Tells whether a container has a process.
-pub(super) fn is_up(found: &ContainerInspectResponse) -> bool {
-    let state = found.state.as_ref();
-    state.is_some_and(|state| state.running == Some(true) && state.pid.unwrap_or(0) != 0)
-}
-
-/// Returns a container's restart policy as the engine calls it; none is `no`.
-pub(super) fn restart_policy(found: &ContainerInspectResponse) -> String {
-    let policy = found.host_config.as_ref().and_then(|config| config.restart_policy.as_ref()?.name);
-    match policy.map(|policy| policy.to_string()) {
-        Some(name) if !name.is_empty() => name,
-        _ => "no".to_owned(),
-    }
-}
-
-/// Reads a label that carries JSON.
-pub(super) fn json_label<T: serde::de::DeserializeOwned>(found: &ContainerInspectResponse, label: &str) -> Option<T> {
-    serde_json::from_str(found.config.as_ref()?.labels.as_ref()?.get(label)?).ok()
-}
-
-/// Returns one of a running container's addresses.
-pub(super) fn any_address(found: &ContainerInspectResponse) -> Option<Ipv4Addr> {
-    addresses_of(found.network_settings.as_ref().and_then(|settings| settings.networks.as_ref())).into_values().next()
-}
-
-/// Returns the addresses that an endpoint has or will have again.
-pub(super) fn addresses(endpoint: &EndpointSettings) -> Vec<Ipv4Addr> {
-    let fixed = endpoint.ipam_config.as_ref().and_then(|config| config.ipv4_address.as_deref());
-    [fixed, endpoint.ip_address.as_deref()].into_iter().flatten().filter_map(|text| text.parse().ok()).collect()
-}
-
-fn addresses_of(networks: Option<&std::collections::HashMap<String, EndpointSettings>>) -> BTreeMap<String, Ipv4Addr> {
-    let endpoints = networks.into_iter().flatten();
-    endpoints.filter_map(|(name, endpoint)| Some((name.clone(), endpoint.ip_address.as_deref()?.parse().ok()?))).collect()
-}
-
-/// Returns the ports that a container asks the engine to publish.
-pub(super) fn published(config: &HostConfig) -> BTreeSet<HostPort> {
-    let bindings = config.port_bindings.iter().flatten();
-    let ports = bindings.flat_map(|(port, bindings)| bindings.iter().flatten().map(move |binding| (port, binding)));
-    ports
-        .filter_map(|(port, binding)| {
-            let (container_port, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-            let address = binding.host_ip.as_deref().filter(|address| !address.is_empty());
-            Some(HostPort {
-                address: address.map(str::parse).transpose().ok()?,
-                host_port: binding.host_port.as_deref()?.parse().ok()?,
-                container_port: container_port.parse().ok()?,
-                protocol: protocol_of(protocol)?,
-            })
-        })
-        .collect()
-}
-
-fn listed_ports(listed: &ContainerSummary) -> BTreeSet<HostPort> {
-    let ports = listed.ports.iter().flatten();
-    ports
-        .filter_map(|port| {
-            let address = port.ip.as_deref().and_then(|address| address.parse::<Ipv4Addr>().ok());
-            let protocol = match port.typ {
-                Some(PortSummaryTypeEnum::TCP) => Protocol::Tcp,
-                Some(PortSummaryTypeEnum::UDP) => Protocol::Udp,
-                _ => return None,
-            };
-            let address = address.filter(|address| !address.is_unspecified());
-            Some(HostPort { address, host_port: port.public_port?, container_port: port.private_port, protocol })
-        })
-        .collect()
-}
-
-fn protocol_of(word: &str) -> Option<Protocol> {
-    match word {
-        "tcp" => Some(Protocol::Tcp),
-        "udp" => Some(Protocol::Udp),
-        _ => None,
-    }
-}
-
-fn volume_names(mounts: &[MountPoint], only_written: bool) -> BTreeSet<String> {
-    let volumes = mounts.iter().filter(|mount| mount.typ.as_deref() == Some("volume") && !(only_written && mount.rw == Some(false)));
-    volumes.filter_map(|mount| mount.name.clone()).collect()
 }
 
 /// Returns the present time.
@@ -466,15 +330,5 @@ mod tests {
         }
         assert_eq!(spellings("ghcr.io/a/b:1"), ["ghcr.io/a/b:1"]);
         assert_eq!(spellings("localhost:5000/web:latest"), ["localhost:5000/web:latest", "localhost:5000/web"]);
-    }
-
-    #[test]
-    fn the_list_says_the_exit_code_in_words() {
-        let listed = ContainerSummary {
-            state: Some(ContainerSummaryStateEnum::EXITED),
-            status: Some("Exited (137) 3 minutes ago".into()),
-            ..ContainerSummary::default()
-        };
-        assert_eq!(listed_state(&listed), State::Exited(137));
     }
 }

@@ -3,10 +3,15 @@
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions};
 
+use futures_util::{StreamExt, TryStreamExt};
+
 use crate::name::Kind;
 
 use super::error::{Accept, During, Error};
 use super::{Docker, label, labelled};
+
+/// So many containers are stopped at once; most of the time is their grace period.
+const AT_ONCE: usize = 8;
 
 /// What was removed, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,20 +37,11 @@ impl Docker {
         let mut removed = Removed::default();
         let filters = labelled(format!("{}={}", label::OWNER, self.inner.installation.owner));
         let options = ListContainersOptions { all: true, filters: Some(filters.clone()), ..ListContainersOptions::default() };
-        for container in self.inner.client.list_containers(Some(options)).await.during("list", "containers")? {
-            let labels = container.labels.clone().unwrap_or_default();
-            let is_front = label::read_container(&labels).is_some_and(|labels| labels.is_front());
-            if !is_front && !everything {
-                continue;
-            }
-            let name = name(&container);
-            self.remove_by_force(&container, &name).await?;
-            match is_front {
-                true => removed.fronts.push(name),
-                false => removed.containers.push(name),
-            }
-        }
+        let containers = self.inner.client.list_containers(Some(options)).await.during("list", "containers")?;
+        let (fronts, others): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_front);
+        removed.fronts = self.remove_by_force(fronts).await?;
         if everything {
+            removed.containers = self.remove_by_force(others).await?;
             let options = ListNetworksOptions { filters: Some(filters.clone()) };
             for network in self.inner.client.list_networks(Some(options)).await.during("list", "networks")? {
                 let name = network.name.unwrap_or_default();
@@ -65,13 +61,22 @@ impl Docker {
         Ok(removed)
     }
 
-    async fn remove_by_force(&self, container: &ContainerSummary, name: &str) -> Result<(), Error> {
-        let id = container.id.as_deref().unwrap_or_default();
-        // Its own grace period first; a front ends at once.
-        self.stop(id).await?;
-        let options = RemoveContainerOptions { v: true, force: true, ..RemoveContainerOptions::default() };
-        self.inner.client.remove_container(id, Some(options)).await.accept(&[404]).during("remove", name)
+    /// Removes containers, several at once, each within its grace period; returns their names.
+    async fn remove_by_force(&self, containers: Vec<ContainerSummary>) -> Result<Vec<String>, Error> {
+        let remove = async |container: ContainerSummary| {
+            let name = name(&container);
+            let id = container.id.unwrap_or_default();
+            self.stop(&id).await?;
+            let options = RemoveContainerOptions { v: true, force: true, ..RemoveContainerOptions::default() };
+            self.inner.client.remove_container(&id, Some(options)).await.accept(&[404]).during("remove", &name)?;
+            Ok(name)
+        };
+        futures_util::stream::iter(containers).map(remove).buffered(AT_ONCE).try_collect().await
     }
+}
+
+fn is_front(container: &ContainerSummary) -> bool {
+    container.labels.as_ref().and_then(label::read_container).is_some_and(|labels| labels.is_front())
 }
 
 fn name(container: &ContainerSummary) -> String {

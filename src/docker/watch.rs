@@ -31,8 +31,8 @@ pub(super) struct Watch {
     pub(super) images: Slot<Vec<ImageSummary>>,
     /// Names that images were pulled by; the engine forgets `name:tag@digest`.
     pulled: BTreeMap<String, String>,
-    /// Until when a stop is our own.
-    own_stops: HashMap<String, Time>,
+    /// From when until when a stop is our own.
+    own_stops: HashMap<String, (Time, Time)>,
     stopped: HashMap<String, Time>,
 }
 
@@ -146,21 +146,31 @@ impl Watch {
         &self.pulled
     }
 
-    /// Says that stops of a container until then are our own.
-    pub(super) fn stop_ourselves(&mut self, id: &str, until: Time) {
-        self.own_stops.insert(id.to_owned(), until);
+    /// Says that stops of a container from now until then are our own.
+    pub(super) fn stop_ourselves(&mut self, id: &str, now: Time, until: Time) {
+        self.own_stops.insert(id.to_owned(), (now, until));
+    }
+
+    /// Our stop of a container is over; the engine may tell of it until then.
+    pub(super) fn stopped_ourselves(&mut self, id: &str, until: Time) {
+        if let Some((_, end)) = self.own_stops.get_mut(id) {
+            *end = until;
+        }
     }
 
     /// A container was stopped or paused through the API.
     pub(super) fn saw_stop(&mut self, id: &str, at: Time) {
-        if self.own_stops.get(id).is_none_or(|until| at > *until) {
+        if self.own_stops.get(id).is_none_or(|(from, until)| at < *from || at > *until) {
             self.stopped.insert(id.to_owned(), at);
         }
     }
 
     /// A container was started or resumed.
-    pub(super) fn saw_start(&mut self, id: &str) {
+    pub(super) fn saw_start(&mut self, id: &str, at: Time) {
         self.stopped.remove(id);
+        if self.own_stops.get(id).is_some_and(|(from, _)| at >= *from) {
+            self.own_stops.remove(id);
+        }
     }
 
     /// Returns when somebody else stopped or paused a container, if it has not been started since.
@@ -218,12 +228,24 @@ mod tests {
     #[test]
     fn our_own_stop_is_not_somebody_elses() {
         let mut watch = Watch::default();
-        watch.stop_ourselves("a", Time(100));
+        watch.stop_ourselves("a", Time(50), Time(100));
         watch.saw_stop("a", Time(99));
         assert_eq!(watch.stopped_by_hand("a"), None);
         watch.saw_stop("a", Time(101));
         assert_eq!(watch.stopped_by_hand("a"), Some(Time(101)));
-        watch.saw_start("a");
+        watch.saw_start("a", Time(102));
         assert_eq!(watch.stopped_by_hand("a"), None);
+    }
+
+    #[test]
+    fn a_stop_right_after_our_own_restart_is_somebody_elses() {
+        let mut watch = Watch::default();
+        watch.stop_ourselves("a", Time(50), Time(100));
+        watch.saw_start("a", Time(40));
+        watch.saw_stop("a", Time(60));
+        assert_eq!(watch.stopped_by_hand("a"), None, "a start that is told late does not end our stop");
+        watch.saw_start("a", Time(70));
+        watch.saw_stop("a", Time(80));
+        assert_eq!(watch.stopped_by_hand("a"), Some(Time(80)));
     }
 }

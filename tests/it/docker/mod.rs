@@ -1,4 +1,12 @@
 //! The port over the Docker API, against a real engine.
 
+mod address;
+mod away;
+mod change;
+mod content;
+mod event;
+mod failure;
 mod fields;
+mod foreign;
+mod hook;
 mod life;

@@ -1,0 +1,226 @@
+//! Steps on containers that are there: they start, change, leave, stop and go.
+
+use std::time::{Duration, Instant};
+
+use bollard::models::{ContainerInspectResponse, ContainerUpdateBody};
+use bollard::query_parameters::{
+    InspectContainerOptions, KillContainerOptions, RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions,
+    StartContainerOptions, StopContainerOptions,
+};
+
+use crate::desired::{Care, Desired, Hook, Resources, Restart};
+use crate::host::Class;
+use crate::name::ObjectId;
+
+use super::body::{self, Limits};
+use super::error::{Accept, During, Error, status};
+use super::{Docker, answer, label, name, read};
+
+/// What is left of the grace period after a slow `preStop`, as in Kubernetes.
+const LEAST_GRACE: Duration = Duration::from_secs(2);
+/// How long after its own call the engine may tell of a stop.
+const STOP_ECHO: Duration = Duration::from_secs(1);
+/// How long a hook after the start may take; Kubernetes sets no limit.
+const POST_START_LIMIT: Duration = Duration::from_secs(60);
+/// How much longer than the grace period the engine may take to answer.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+
+impl Docker {
+    /// Starts a container and runs its hook after the start.
+    pub(super) async fn start(&self, container: &str) -> Result<(), Error> {
+        let found = self.inspect_present("start", container).await?;
+        if answer::is_up(&found) {
+            return Ok(());
+        }
+        let started = self.inner.client.start_container(container, None::<StartContainerOptions>).await;
+        started.during("start", answer::name_of(&found))?;
+        self.after_start(container, &found).await
+    }
+
+    /// Runs the hook after the start. As in Kubernetes the container is killed if it fails; what
+    /// follows is up to its restart policy.
+    async fn after_start(&self, container: &str, before: &ContainerInspectResponse) -> Result<(), Error> {
+        let Some(hook) = answer::json_label::<Hook>(before, label::POST_START) else { return Ok(()) };
+        let Some(found) = self.inspect(container).await? else { return Ok(()) };
+        let result = self.run_hook(container, &hook, answer::any_address(&found), POST_START_LIMIT).await;
+        if result.is_err() {
+            let killed = self.inner.client.kill_container(container, None::<KillContainerOptions>).await;
+            // 409: it has ended by itself.
+            killed.accept(&[404, 409]).during("kill", answer::name_of(before))?;
+        }
+        result
+    }
+
+    /// Stops a container within its grace period and starts it again, in one call: the engine finishes
+    /// it whatever happens to us.
+    pub(super) async fn restart(&self, container: &str) -> Result<(), Error> {
+        let found = self.inspect_present("restart", container).await?;
+        if !answer::is_up(&found) {
+            return self.start(container).await;
+        }
+        let left = self.before_stop(container, &found).await;
+        let options = RestartContainerOptions { signal: None, t: whole_seconds(left) };
+        let client = self.inner.client.clone().with_timeout(left + STOP_PATIENCE);
+        self.begin_stop(&found, left);
+        let restarted = client.restart_container(container, Some(options)).await;
+        self.end_stop(&found);
+        restarted.during("restart", answer::name_of(&found))?;
+        self.after_start(container, &found).await
+    }
+
+    pub(super) async fn unpause(&self, container: &str) -> Result<(), Error> {
+        // 500 if it is not paused.
+        let unpaused = self.inner.client.unpause_container(container).await;
+        let paused = self.inspect(container).await?.and_then(|found| found.state?.paused).unwrap_or(false);
+        if paused { unpaused.during("unpause", container) } else { Ok(()) }
+    }
+
+    pub(super) async fn update(&self, id: &ObjectId, container: &str, desired: &Desired) -> Result<(), Error> {
+        let workload = desired.workloads.get(&id.workload()).ok_or_else(|| super::unknown("update", id))?;
+        let resources = workload.template.containers.first().map(|container| container.resources).unwrap_or_default();
+        let found = self.inspect_present("update", container).await?;
+        let name = answer::name_of(&found);
+        if let Some(limit) = removed_limit(&found, &resources) {
+            let reason = format!("{limit} cannot be taken off a live container; it needs a new one");
+            return Err(Error::refused(Class::User, "update", name, reason));
+        }
+        let Limits { nano_cpus, memory, cpu_shares, memory_reservation } = Limits::new(&resources);
+        let policy = body::restart_policy(workload.restart);
+        let update = ContainerUpdateBody {
+            nano_cpus,
+            memory,
+            // Alone, memory is refused unless it is smaller than the swap in force.
+            memory_swap: memory,
+            // 1,024 is the weight of a container without any.
+            cpu_shares: Some(cpu_shares.unwrap_or(1024)),
+            memory_reservation,
+            restart_policy: Some(policy),
+            ..ContainerUpdateBody::default()
+        };
+        self.inner.client.update_container(container, update).await.during("update", name)
+    }
+
+    /// Marks a container as leaving: without restart policy, and renamed. Both are read back.
+    pub(super) async fn leave(&self, container: &str) -> Result<(), Error> {
+        let Some(found) = self.inspect(container).await? else { return Ok(()) };
+        let (name, id) = (answer::name_of(&found).to_owned(), found.id.clone().unwrap_or_default());
+        if answer::restart_policy(&found) != "no" {
+            let update = ContainerUpdateBody { restart_policy: Some(body::restart_policy(Restart::No)), ..ContainerUpdateBody::default() };
+            self.inner.client.update_container(container, update).await.during("take the restart policy off", &name)?;
+        }
+        if !name::without_mark(&name, &id).1 {
+            let options = RenameContainerOptions { name: name::leaving(&name, &id) };
+            self.inner.client.rename_container(container, options).await.during("rename", &name)?;
+        }
+        let Some(found) = self.inspect(container).await? else { return Ok(()) };
+        match answer::restart_policy(&found) == "no" && name::without_mark(answer::name_of(&found), &id).1 {
+            true => Ok(()),
+            false => Err(Error::refused(Class::Host, "mark as leaving", name, "the engine says done, but it is not")),
+        }
+    }
+
+    /// Stops a container: its hook, the stop signal, and the kill when the grace period is over.
+    pub(super) async fn stop(&self, container: &str) -> Result<(), Error> {
+        let Some(found) = self.inspect(container).await? else { return Ok(()) };
+        if !answer::has_process(&found) {
+            return Ok(());
+        }
+        let left = self.before_stop(container, &found).await;
+        let options = StopContainerOptions { signal: None, t: whole_seconds(left) };
+        // The engine answers when it is over, and finishes it even if we are gone.
+        let client = self.inner.client.clone().with_timeout(left + STOP_PATIENCE);
+        self.begin_stop(&found, left);
+        let stopped = client.stop_container(container, Some(options)).await;
+        self.end_stop(&found);
+        stopped.accept(&[404]).during("stop", answer::name_of(&found))
+    }
+
+    /// Runs the hook before the stop; returns what is left of the grace period.
+    async fn before_stop(&self, container: &str, found: &ContainerInspectResponse) -> Duration {
+        let seconds = found.config.as_ref().and_then(|config| config.stop_timeout).unwrap_or(10);
+        let grace = Duration::from_secs(u64::try_from(seconds).unwrap_or(10));
+        let begun = Instant::now();
+        let hook = answer::json_label::<Care>(found, label::CARE).and_then(|care| care.pre_stop);
+        if let Some(hook) = hook.filter(|_| answer::is_running(found))
+            && let Err(error) = self.run_hook(container, &hook, answer::any_address(found), grace).await
+        {
+            // A hook that fails or takes too long does not keep the container.
+            tracing::warn!(container = answer::name_of(found), error = %error.failure().message, "the hook before the stop failed");
+        }
+        grace.saturating_sub(begun.elapsed()).max(LEAST_GRACE.min(grace))
+    }
+
+    /// Remembers that the stop that follows is our own.
+    fn begin_stop(&self, found: &ContainerInspectResponse, left: Duration) {
+        let now = read::now();
+        self.inner.watch().stop_ourselves(found.id.as_deref().unwrap_or_default(), now, now + left + STOP_PATIENCE);
+    }
+
+    fn end_stop(&self, found: &ContainerInspectResponse) {
+        self.inner.watch().stopped_ourselves(found.id.as_deref().unwrap_or_default(), read::now() + STOP_ECHO);
+    }
+
+    /// Removes a stopped container and the volumes that live and die with it.
+    pub(super) async fn remove(&self, object: &ObjectId, container: &str) -> Result<(), Error> {
+        let found = self.inspect(container).await?;
+        let name = match &found {
+            Some(found) => name::without_mark(answer::name_of(found), container).0.to_owned(),
+            // A crash may have come between the container and its volumes.
+            None => name::replica(object),
+        };
+        let options = RemoveContainerOptions { v: true, ..RemoveContainerOptions::default() };
+        let removed = self.inner.client.remove_container(container, Some(options)).await;
+        removed.accept(&[404]).during("remove", &name)?;
+        if object.replica.is_some() {
+            self.remove_empty_dirs(&name).await?;
+        }
+        Ok(())
+    }
+
+    async fn inspect_present(&self, operation: &'static str, container: &str) -> Result<ContainerInspectResponse, Error> {
+        self.inspect(container).await?.ok_or_else(|| Error::refused(Class::Host, operation, container, "it has gone"))
+    }
+
+    pub(super) async fn inspect(&self, container: &str) -> Result<Option<ContainerInspectResponse>, Error> {
+        let options = InspectContainerOptions::default();
+        match self.inner.client.inspect_container(container, Some(options)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(error).during("inspect", container),
+        }
+    }
+}
+
+fn whole_seconds(duration: Duration) -> Option<i32> {
+    i32::try_from(duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).ok()
+}
+
+/// Returns the limit that a live container has and its workload no longer asks for.
+fn removed_limit(found: &ContainerInspectResponse, resources: &Resources) -> Option<&'static str> {
+    let Some(config) = &found.host_config else { return None };
+    let set = |value: Option<i64>| value.is_some_and(|value| value > 0);
+    [
+        (set(config.memory) && resources.memory_limit.is_none(), "a memory limit"),
+        (set(config.nano_cpus) && resources.cpu_limit.is_none(), "a cpu limit"),
+        (set(config.memory_reservation) && resources.memory_request.is_none(), "a memory reservation"),
+    ]
+    .into_iter()
+    .find_map(|(removed, limit)| removed.then_some(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bollard::models::HostConfig;
+
+    #[test]
+    fn a_limit_that_is_no_longer_asked_for_is_named() {
+        let found = ContainerInspectResponse {
+            host_config: Some(HostConfig { memory: Some(1 << 20), ..HostConfig::default() }),
+            ..ContainerInspectResponse::default()
+        };
+        assert_eq!(removed_limit(&found, &Resources::default()), Some("a memory limit"));
+        let kept = Resources { memory_limit: Some(1 << 21), ..Resources::default() };
+        assert_eq!(removed_limit(&found, &kept), None);
+    }
+}

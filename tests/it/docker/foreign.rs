@@ -1,0 +1,81 @@
+//! What is not ours is shown and left alone.
+
+use std::collections::BTreeSet;
+
+use bollard::models::{ContainerCreateBody, VolumeCreateRequest};
+use bollard::query_parameters::CreateContainerOptions;
+use driftless::host::{Class, Step};
+
+use crate::engine::{IMAGE, docker_or_skip};
+
+#[tokio::test]
+async fn a_name_that_somebody_else_has_is_refused() {
+    let Some(bench) = docker_or_skip().await else { return };
+    let mut desired = bench.desired();
+    let replica = bench.add(&mut desired, bench.template());
+    let name = format!("{}_web_x7k2p", bench.namespace());
+    let labels = [("dev.driftless.owner".to_owned(), bench.installation.owner.to_string())];
+    let body = ContainerCreateBody { image: Some(IMAGE.to_owned()), labels: Some(labels.clone().into()), ..Default::default() };
+    let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+    bench.engine.create_container(Some(options), body).await.expect("created");
+    let failure = bench.docker.run(&Step::Create { replica }, &desired).await.expect_err("taken");
+    assert_eq!(failure.class, Class::User);
+    assert!(failure.message.contains("is not ours"), "{}", failure.message);
+    let live = bench.docker.read().await.expect("a snapshot");
+    let found = live.containers.iter().find(|container| container.name == name).expect("shown");
+    assert!(found.impostor && found.labels.is_none());
+
+    let data = bench.add_volume(&mut desired, "data");
+    let request = VolumeCreateRequest { name: Some(desired.volumes[&data].host_name.clone()), ..Default::default() };
+    bench.engine.create_volume(request).await.expect("created");
+    let failure = bench.docker.run(&Step::CreateVolume { volume: data.clone() }, &desired).await.expect_err("taken");
+    assert_eq!(failure.class, Class::User);
+    let name = &desired.volumes[&data].host_name;
+    bench.engine.remove_volume(name, None::<bollard::query_parameters::RemoveVolumeOptions>).await.expect("removed");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_replica_is_an_impostor() {
+    let Some(bench) = docker_or_skip().await else { return };
+    let mut desired = bench.desired();
+    let replica = bench.add(&mut desired, bench.template());
+    bench.run(Step::Create { replica: replica.clone() }, &desired).await;
+    let ours = bench.live(&replica).await;
+    let labels = bench.engine.inspect_container(&ours.id, None).await.expect("there").config.and_then(|config| config.labels);
+    let name = format!("{}-copy", bench.installation.owner);
+    let body = ContainerCreateBody { image: Some(IMAGE.to_owned()), labels, ..Default::default() };
+    let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+    bench.engine.create_container(Some(options), body).await.expect("created");
+    let live = bench.docker.read().await.expect("a snapshot");
+    let copy = live.containers.iter().find(|container| container.name == name).expect("shown");
+    assert!(copy.impostor && copy.labels.is_none());
+    assert_eq!(bench.live(&replica).await.id, ours.id);
+}
+
+#[tokio::test]
+async fn uninstalling_removes_fronts_and_if_asked_everything_but_data() {
+    let Some(bench) = docker_or_skip().await else { return };
+    let mut desired = bench.desired();
+    let data = bench.add_volume(&mut desired, "data");
+    let content = bench.add_content(&mut desired, &[("a", "1")]);
+    let replica = bench.add(&mut desired, bench.template());
+    bench.run(Step::CreateFront { front: bench.front().id }, &desired).await;
+    bench.run(Step::CreateVolume { volume: data.clone() }, &desired).await;
+    bench.run(Step::Deliver { content }, &desired).await;
+    bench.run(Step::Create { replica: replica.clone() }, &desired).await;
+    let owners = bench.docker.owners().await.expect("owners");
+    assert!(owners.contains(&bench.installation.owner), "{owners:?}");
+
+    let removed = bench.docker.uninstall(false).await.expect("removed");
+    assert_eq!(removed.fronts, [bench.front().host_name]);
+    assert!(removed.containers.is_empty());
+    assert!(bench.live(&replica).await.is_running());
+
+    let removed = bench.docker.uninstall(true).await.expect("removed");
+    assert_eq!(removed.networks, [bench.network().host_name]);
+    let live = bench.docker.read().await.expect("a snapshot");
+    let own = live.volumes.iter().filter(|volume| volume.labels.as_ref().is_some_and(|labels| labels.owner == bench.installation.owner));
+    let left: BTreeSet<&str> = own.map(|volume| volume.name.as_str()).collect();
+    assert_eq!(left, BTreeSet::from([desired.volumes[&data].host_name.as_str()]));
+    assert_eq!(bench.docker.uninstall(true).await.expect("nothing to do"), driftless::docker::Removed::default());
+}
