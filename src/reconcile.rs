@@ -61,6 +61,11 @@ impl Reconciler {
         Reconciler { observed: Observed { since: now, record, traffic, ..Observed::default() } }
     }
 
+    /// Takes over who had joined and left before somebody began to look.
+    pub fn restore(&mut self, traffic: Traffic) {
+        self.observed.traffic = traffic;
+    }
+
     /// Returns all that plans may look at.
     pub fn observed(&self) -> &Observed {
         &self.observed

@@ -1,3 +1,264 @@
 //! The loop: wake, read, plan, audit, start steps, publish. It decides nothing that the core can decide.
+//!
+//! One task owns all state; everything else (Git, steps, probes, requests) sends it events. An event
+//! says that something happened, never what to do about it: every turn looks at the whole anew, so a
+//! missed event costs time and nothing else.
 
+mod answer;
+mod application;
+mod error;
 pub mod protocol;
+mod publisher;
+mod request;
+mod setup;
+mod socket;
+mod task;
+mod turn;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
+
+use crate::config::Application;
+use crate::desired::Installation;
+use crate::docker::Docker;
+use crate::git::{Source, Watching};
+use crate::host::{Outcome, Step};
+use crate::observed::{Live, Traffic};
+use crate::plan::{Health, Plan};
+use crate::probe::{Asker, Prober};
+use crate::reconcile::Reconciler;
+use crate::serve;
+use crate::store::Store;
+use crate::time::Time;
+
+use answer::{Reply, Waiter};
+use application::{App, Loaded, Wanted};
+use protocol::{Answer, Request};
+use publisher::Publisher;
+use socket::Socket;
+use task::Bounds;
+
+pub use error::Error;
+pub use setup::Prepared;
+
+/// With something under way the host is looked at this often, beside events: time itself makes things
+/// ready, due or overdue.
+const BUSY: Duration = Duration::from_millis(250);
+/// While something only waits, time may end the wait.
+const WAITING: Duration = Duration::from_secs(2);
+/// With nothing under way everything is read this often, in case an event was lost.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// What an agent works with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The state folder.
+    pub state: PathBuf,
+    /// The socket for the command line; none if it works for one request only.
+    pub socket: Option<PathBuf>,
+    /// The installation.
+    pub installation: Installation,
+    /// The engine's address; by default as the Docker client finds it.
+    pub docker: Option<String>,
+    /// The host's name, for reports.
+    pub host: String,
+    /// The data path.
+    pub serve: serve::Options,
+    /// What is kept.
+    pub applications: Vec<Application>,
+}
+
+/// What wakes the loop.
+#[derive(Debug)]
+enum Event {
+    /// The source of an application may have changed.
+    Look(usize),
+    /// A revision was loaded, or could not be.
+    Loaded(usize, Wanted, Loaded),
+    /// Something happened on the engine.
+    Docker,
+    /// A step's turn has come.
+    Began(Step),
+    /// A step ended.
+    Ended(usize, Step, Outcome, Duration),
+    /// A probe decided something, or the data path acknowledged something.
+    Poked,
+    /// Somebody asks.
+    Ask(Request, Reply),
+}
+
+/// The agent.
+pub struct Agent {
+    options: Options,
+    docker: Docker,
+    store: Store,
+    publisher: Publisher,
+    prober: Prober,
+    bounds: Bounds,
+    apps: Vec<App>,
+    events: UnboundedReceiver<Event>,
+    sender: UnboundedSender<Event>,
+    /// The last snapshot, and whether it may be past.
+    live: Option<Live>,
+    stale: bool,
+    read_at: Instant,
+    /// Why the engine cannot be read, if it cannot.
+    away: Option<Vec<String>>,
+    /// Steps are started; not so while a question is answered without a running agent.
+    acts: bool,
+    running: BTreeMap<(usize, String), AbortHandle>,
+    waiters: Vec<Waiter>,
+    questions: Vec<(Request, Reply)>,
+    _watches: Vec<Watching>,
+    _socket: Option<Socket>,
+}
+
+impl Agent {
+    /// Connects to everything. The caller holds the lock of the state folder. With `acts` unset nothing
+    /// is changed until a request asks for it.
+    pub async fn open(options: Options, acts: bool) -> Result<Agent, Error> {
+        let docker = Docker::connect(options.docker.as_deref(), &options.installation).await.map_err(|source| Error::Docker { source })?;
+        let (store, damaged) = Store::open(&options.state.join("driftless.db")).await.map_err(|source| Error::Store { source })?;
+        if let Some(damaged) = damaged {
+            tracing::warn!(set_aside = %damaged.set_aside.display(), reason = damaged.reason, "the record was damaged; a new one is begun, and nothing is recreated for that");
+        }
+        let (sender, events) = unbounded_channel();
+        let poke = |sender: &UnboundedSender<Event>| {
+            let sender = sender.clone();
+            move || drop(sender.send(Event::Poked))
+        };
+        let folder = options.serve.folder.clone();
+        let publisher = Publisher::open(options.serve.clone(), poke(&sender)).map_err(|source| Error::Folder { path: folder, source })?;
+        let prober = Prober::new(asker(&docker), poke(&sender));
+        let mut apps = Vec::new();
+        let mut watches = Vec::new();
+        for (index, config) in options.applications.iter().enumerate() {
+            let source = Source::new(&options.state, config.location.clone());
+            if options.socket.is_some() {
+                let sender = sender.clone();
+                watches.push(source.watch(config.interval, move || drop(sender.send(Event::Look(index)))));
+            }
+            let record = store.load(&config.name).await.map_err(|source| Error::Store { source })?;
+            apps.push(new_app(config.clone(), source, record));
+            let _ = sender.send(Event::Look(index));
+        }
+        let socket = options.socket.as_ref().map(|path| Socket::open(path, sender.clone())).transpose()?;
+        let listening = docker.events().await;
+        tokio::spawn(pass_on(listening, sender.clone()));
+        Ok(Agent {
+            docker,
+            store,
+            publisher,
+            prober,
+            bounds: Bounds::new(),
+            apps,
+            events,
+            sender,
+            live: None,
+            stale: true,
+            read_at: Instant::now(),
+            away: None,
+            acts,
+            running: BTreeMap::new(),
+            waiters: Vec::new(),
+            questions: Vec::new(),
+            _watches: watches,
+            _socket: socket,
+            options,
+        })
+    }
+
+    /// Runs until `stop` is done. Steps that run then are carried out by the engine all the same.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        tracing::info!(owner = %self.options.installation.owner, engine = self.docker.url(), applications = self.apps.len(), "the agent runs");
+        tokio::pin!(stop);
+        loop {
+            let pause = self.pause();
+            tokio::select! {
+                // Both are safe to drop half-way: a channel keeps what was not received.
+                event = self.events.recv() => {
+                    let Some(event) = event else { return };
+                    self.take(event).await;
+                    while let Ok(event) = self.events.try_recv() {
+                        self.take(event).await;
+                    }
+                }
+                () = tokio::time::sleep(pause) => {}
+                () = &mut stop => return,
+            }
+            self.turn().await;
+        }
+    }
+
+    /// Answers one request without a running agent: nothing listens, and when it is answered nothing
+    /// goes on.
+    pub async fn answer(mut self, request: Request, reply: UnboundedSender<Answer>) {
+        self.acts = matches!(request, Request::Apply { .. });
+        let finished = reply.clone();
+        let _ = self.sender.send(Event::Ask(request, reply));
+        self.run(async move {
+            // The loop drops the reply when the request is answered; ours is the last one then.
+            while finished.strong_count() > 1 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Returns how long nothing has to be looked at.
+    fn pause(&self) -> Duration {
+        let plans = || self.apps.iter().map(|app| app.plan.as_ref());
+        let moves = |plan: Option<&Plan>| plan.is_none_or(|plan| !plan.steps.is_empty() || plan.health() == Health::Progressing);
+        if self.stale || !self.running.is_empty() || !self.waiters.is_empty() || plans().any(moves) {
+            return BUSY;
+        }
+        match plans().flatten().all(Plan::is_converged) {
+            true => IDLE.saturating_sub(self.read_at.elapsed()).max(BUSY),
+            false => WAITING,
+        }
+    }
+}
+
+fn new_app(config: Application, source: Source, record: crate::observed::Record) -> App {
+    App {
+        config,
+        source,
+        head: None,
+        refused: None,
+        trouble: None,
+        earlier: None,
+        reconciler: Reconciler::new(record, Traffic::default(), now()),
+        restored: false,
+        plan: None,
+        loading: None,
+        look_again: false,
+        unsaved: false,
+        looks: 0,
+    }
+}
+
+fn asker(docker: &Docker) -> Asker {
+    let docker = docker.clone();
+    Asker::new(Arc::new(move |container, command, limit| {
+        let docker = docker.clone();
+        Box::pin(async move { docker.exec(&container, &command, limit).await.map_err(|error| application::chain(&error).join(": ")) })
+    }))
+}
+
+async fn pass_on(mut listening: tokio::sync::mpsc::Receiver<crate::docker::Event>, sender: UnboundedSender<Event>) {
+    while listening.recv().await.is_some() {
+        if sender.send(Event::Docker).is_err() {
+            return;
+        }
+    }
+}
+
+/// Returns the wall clock's time, which is what labels and the engine speak in.
+fn now() -> Time {
+    Time(jiff::Timestamp::now().as_millisecond())
+}

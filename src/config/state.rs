@@ -119,6 +119,11 @@ impl State {
         Ok(State { path: path.to_owned(), key, stored })
     }
 
+    /// Tells whether it was said before who this installation is.
+    pub fn has_owner(&self) -> bool {
+        self.stored.is_some()
+    }
+
     /// Says who this installation is, and remembers it: whom the flag names, else who it was before,
     /// else the only one that the engine knows, else a new one.
     pub fn settle_owner(&mut self, flag: Option<&Name>, on_engine: &BTreeSet<Name>) -> Result<Name, Error> {

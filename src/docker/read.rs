@@ -42,8 +42,10 @@ impl Docker {
         self.inner.watch().retain(|id| ids.contains(id));
         let filled: HashSet<String> = containers.iter().filter_map(filled_volume).collect();
         let index = Volumes::new(&volumes);
-        let read = futures_util::stream::iter(containers.iter().filter(|listed| !is_staging(listed)))
-            .map(|listed| self.read_container(listed, &index))
+        // Collected first: a stream over borrowed items would not be `Send` for a caller's task.
+        let asked: Vec<_> =
+            containers.iter().filter(|listed| !is_staging(listed)).map(|listed| self.read_container(listed, &index)).collect();
+        let read = futures_util::stream::iter(asked)
             .buffered(AT_ONCE)
             .try_filter_map(|container| std::future::ready(Ok(container)))
             .try_collect::<Vec<Container>>()

@@ -26,9 +26,11 @@ pub(super) fn keep(
     reports: mpsc::UnboundedSender<Report>,
 ) -> Result<impl Future<Output = ()> + use<>, Error> {
     let (wake, mut woken) = mpsc::channel(1);
-    // A full channel means that a wake-up is already waiting.
-    let wake = move |_| {
-        let _ = wake.try_send(());
+    // Our own reading is reported, too; a full channel means that a wake-up is already waiting.
+    let wake = move |event: notify::Result<notify::Event>| {
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            let _ = wake.try_send(());
+        }
     };
     let mut watcher = notify::recommended_watcher(wake).map_err(|source| Error::Watch { path: options.folder.clone(), source })?;
     watcher.watch(&options.folder, RecursiveMode::NonRecursive).map_err(|source| Error::Watch { path: options.folder.clone(), source })?;

@@ -1,0 +1,177 @@
+//! Answers to requests of the command line: values of the last round, and `apply`, which waits.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::desired::{Desired, Mode};
+use crate::finding::Severity;
+use crate::host::Class;
+use crate::observed::{Observed, Traffic};
+use crate::plan::{Claims, Health, Plan};
+use crate::report::word::{finding_line, short};
+use crate::sim::{Host, Run, Scene};
+use crate::time::Time;
+
+use super::application::App;
+use super::protocol::{Answer, PlanAnswer, PlanRound, Progress};
+
+/// The simulator runs a plan for at most so long on its own clock, and for so many rounds.
+const LONGEST_RUN: Duration = Duration::from_secs(3600);
+const MOST_ROUNDS: usize = 200;
+
+/// Where answers to one request go.
+pub(super) type Reply = UnboundedSender<Answer>;
+
+/// Somebody who waits until applications have converged.
+pub(super) struct Waiter {
+    pub(super) reply: Reply,
+    /// Which application, and how many looks it must have had for its head to be fresh.
+    pub(super) applications: Vec<(usize, u64)>,
+    /// Only if the plan still has this id.
+    pub(super) plan: Option<String>,
+    pub(super) prune_all: bool,
+    /// The heads were approved.
+    pub(super) approved: bool,
+    /// What was last said of each workload.
+    pub(super) said: std::collections::BTreeMap<String, String>,
+}
+
+/// How one application ended for somebody who waits.
+enum End {
+    Waits,
+    Good(String),
+    Bad(String),
+}
+
+impl Waiter {
+    /// Approves the heads once all are fresh; returns whether the waiter goes on waiting.
+    pub(super) fn advance(&mut self, apps: &mut [App]) -> bool {
+        let fresh =
+            self.applications.iter().all(|(index, looks)| apps.get(*index).is_some_and(|app| app.looks >= *looks && app.is_known()));
+        if !fresh {
+            return true;
+        }
+        if !self.approved {
+            self.approved = true;
+            return match self.approve(apps) {
+                Ok(()) => true,
+                Err(answer) => {
+                    let _ = self.reply.send(answer);
+                    false
+                }
+            };
+        }
+        self.tell_workloads(apps);
+        let ends: Vec<End> = self.applications.iter().filter_map(|(index, _)| apps.get(*index)).map(end).collect();
+        if ends.iter().any(|end| matches!(end, End::Waits)) {
+            return true;
+        }
+        let bad = ends.iter().any(|end| matches!(end, End::Bad(_)));
+        let messages: Vec<&str> =
+            ends.iter().filter_map(|end| if let End::Good(text) | End::Bad(text) = end { Some(text.as_str()) } else { None }).collect();
+        let _ = self.reply.send(Answer::Done { exit_code: u8::from(bad), message: messages.join("\n") });
+        false
+    }
+
+    fn approve(&self, apps: &mut [App]) -> Result<(), Answer> {
+        for (index, _) in &self.applications {
+            let Some(app) = apps.get_mut(*index) else { continue };
+            let name = app.config.name.clone();
+            if app.config.settings.mode == Mode::Observe {
+                let message = format!("application `{name}` is only observed: nothing is applied");
+                return Err(refusal(message, "set `mode: auto` or `mode: manual` in its Application"));
+            }
+            let Some(head) = app.head.clone() else { continue };
+            let id = app.plan.as_ref().map(|plan| plan.id.clone()).unwrap_or_default();
+            if let Some(wanted) = self.plan.as_ref().filter(|wanted| **wanted != id) {
+                let message = format!("the plan of `{name}` is {id} by now, not {wanted}: nothing was applied");
+                return Err(refusal(message, "look at the plan again with `driftless plan`"));
+            }
+            app.unsaved = true;
+            let record = app.reconciler.record_mut();
+            record.approved = Some(head.revision.clone());
+            if self.prune_all {
+                record.prune_all = Some(head.revision.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Says how workloads stand, when that has changed.
+    fn tell_workloads(&mut self, apps: &[App]) {
+        for app in self.applications.iter().filter_map(|(index, _)| apps.get(*index)) {
+            for workload in app.plan.iter().flat_map(|plan| &plan.workloads) {
+                let object = workload.object.to_string();
+                let message = format!("{:?}: {}", workload.health, workload.message);
+                if self.said.insert(object.clone(), message.clone()).as_ref() != Some(&message) {
+                    let _ = self.reply.send(Answer::Progress(Progress::Workload { object, message }));
+                }
+            }
+        }
+    }
+}
+
+fn refusal(message: String, hint: &str) -> Answer {
+    Answer::Error { class: Class::User, messages: vec![message], hint: Some(hint.to_owned()) }
+}
+
+fn end(app: &App) -> End {
+    let name = &app.config.name;
+    if let Some(refused) = &app.refused {
+        let errors: Vec<String> = refused.findings.iter().filter(|finding| finding.severity == Severity::Error).map(finding_line).collect();
+        return End::Bad(format!("{name}: revision {} was refused:\n{}", short(&refused.revision), errors.join("\n")));
+    }
+    if let Some(trouble) = &app.trouble {
+        return End::Bad(format!("{name}: {}", trouble.messages.join(": ")));
+    }
+    if let Some(reason) = app.rolled_back() {
+        let settled = app.plan.as_ref().is_some_and(|plan| plan.changes.is_empty() && plan.health() == Health::Healthy);
+        return if settled { End::Bad(format!("{name}: rolled back: {reason}")) } else { End::Waits };
+    }
+    let Some(plan) = &app.plan else { return End::Waits };
+    if let Some(failed) = &plan.failed {
+        return End::Bad(format!("{name}: {} failed: {}", failed.object, failed.reason));
+    }
+    let of_head = app.head.as_ref().is_some_and(|head| head.revision == plan.revision);
+    if of_head && plan.is_converged() && app.reconciler.observed().in_flight.is_empty() {
+        return End::Good(format!("{name} is Synced and Healthy at {}", short(&plan.revision)));
+    }
+    End::Waits
+}
+
+/// What a plan's answer is made from, taken out of the loop so that a simulation does not hold it up.
+pub(super) struct Question {
+    pub(super) host: String,
+    pub(super) desired: std::sync::Arc<Desired>,
+    pub(super) claims: Claims,
+    pub(super) observed: Observed,
+    pub(super) plan: Plan,
+    pub(super) refused: bool,
+    pub(super) rolled_back: Option<String>,
+}
+
+impl Question {
+    /// Returns the answer; with `rounds` the plan is run to its end on the simulator.
+    pub(super) fn answer(self, rounds: bool, now: Time) -> PlanAnswer {
+        let rounds = rounds.then(|| simulate(&self.desired, self.claims, self.observed, now));
+        PlanAnswer { host: self.host, plan: self.plan, rounds, refused: self.refused, rolled_back: self.rolled_back }
+    }
+}
+
+fn simulate(desired: &Desired, claims: Claims, observed: Observed, now: Time) -> Vec<PlanRound> {
+    let mut desired = desired.clone();
+    desired.settings.mode = Mode::Auto; // What would happen, were it applied.
+    let host = Host::from_live(observed.live, Scene::default(), now);
+    let traffic = Traffic { connections: Default::default(), ..observed.traffic };
+    let mut run = Run::resumed(host, desired, observed.record, traffic);
+    run.claims = claims;
+    let turns = run.converge(LONGEST_RUN);
+    let round = |turn: crate::sim::Turn| PlanRound {
+        at: u64::try_from(turn.at.since(now).as_millis()).unwrap_or(u64::MAX),
+        steps: turn.steps.iter().map(ToString::to_string).collect(),
+        held: turn.plan.held.iter().map(|held| format!("{}: {}", held.object, held.reason)).collect(),
+        serving: turn.serving.into_iter().map(|(id, count)| (id.to_string(), count)).collect(),
+    };
+    turns.into_iter().take(MOST_ROUNDS).map(round).collect()
+}

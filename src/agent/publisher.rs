@@ -1,0 +1,74 @@
+//! The agent's side of the data path: writes what is published, reads what is acknowledged, and starts
+//! `serve` when it does not run.
+
+use std::time::{Duration, Instant};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::serve::{self, read_acknowledged, read_published, write_published};
+use crate::traffic::{Acknowledged, Published};
+
+/// How long a `serve` that was started may take to hold its lock.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The agent's side of the data path.
+pub(super) struct Publisher {
+    options: serve::Options,
+    current: Option<Published>,
+    /// When `serve` was last started.
+    started: Option<Instant>,
+    /// Keeps the watch on what is acknowledged going.
+    _watch: Option<RecommendedWatcher>,
+}
+
+impl Publisher {
+    /// Reads what was published before and begins to watch what is acknowledged; `poke` is called when
+    /// that changes.
+    pub(super) fn open(options: serve::Options, poke: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+        std::fs::create_dir_all(&options.folder)?;
+        let current = read_published(&options);
+        let acknowledged = options.acknowledged();
+        let watch = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Our own reading is reported, too.
+            if event.is_ok_and(|event| !event.kind.is_access() && event.paths.contains(&acknowledged)) {
+                poke();
+            }
+        });
+        let watch = watch.and_then(|mut watch| watch.watch(&options.folder, RecursiveMode::NonRecursive).map(|()| watch));
+        if let Err(error) = &watch {
+            tracing::warn!(%error, "what `serve` acknowledges cannot be watched; it is read now and then instead");
+        }
+        Ok(Publisher { options, current, started: None, _watch: watch.ok() })
+    }
+
+    /// Returns what is published now.
+    pub(super) fn current(&self) -> Option<&Published> {
+        self.current.as_ref()
+    }
+
+    /// Publishes a value, unless it is what is published already.
+    pub(super) fn publish(&mut self, next: Published) -> Result<(), serve::Error> {
+        if self.current.as_ref() != Some(&next) {
+            write_published(&self.options, &next)?;
+            self.current = Some(next);
+        }
+        Ok(())
+    }
+
+    /// Returns what the data path says about itself.
+    pub(super) fn acknowledged(&self) -> Option<Acknowledged> {
+        read_acknowledged(&self.options)
+    }
+
+    /// Starts `serve` if it does not run; one that ends at once is not started again at full speed.
+    pub(super) fn keep_serving(&mut self) -> Result<(), serve::Error> {
+        if self.started.is_some_and(|started| started.elapsed() < PATIENCE) {
+            return Ok(());
+        }
+        if serve::running(&self.options).is_none() {
+            self.started = Some(Instant::now());
+            serve::start(&self.options)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! Requests of the command line, as the loop sees them.
+
+use crate::host::Class;
+use crate::plan::Claims;
+use crate::report::StatusReport;
+use crate::report::word::finding_line;
+
+use super::answer::{Question, Reply, Waiter};
+use super::application::Wanted;
+use super::protocol::{Answer, Request};
+use super::{Agent, now};
+
+impl Agent {
+    /// Takes in a request. What needs a fresh look is answered by a later turn.
+    pub(super) fn asked(&mut self, request: Request, reply: Reply) {
+        let application = match &request {
+            Request::Plan { application, .. }
+            | Request::Apply { application, .. }
+            | Request::Drift { application }
+            | Request::Status { application } => application.clone(),
+            Request::Retry { application } => Some(application.clone()),
+        };
+        let indexes = match self.indexes(application.as_deref()) {
+            Ok(indexes) => indexes,
+            Err(answer) => return drop(reply.send(answer)),
+        };
+        match request {
+            Request::Apply { plan, prune_all, .. } => {
+                let applications = indexes.iter().map(|index| (*index, self.fresh(*index))).collect();
+                indexes.iter().for_each(|index| self.look(*index));
+                self.waiters.push(Waiter { reply, applications, plan, prune_all, approved: false, said: Default::default() });
+            }
+            Request::Retry { .. } => {
+                for index in indexes {
+                    let Some(app) = self.apps.get_mut(index) else { continue };
+                    app.reconciler.record_mut().failed.clear();
+                    app.reconciler.retry();
+                    app.unsaved = true;
+                    let message = format!("{}: the last revision is tried again", app.config.name);
+                    let _ = reply.send(Answer::Done { exit_code: 0, message });
+                }
+                self.stale = true;
+            }
+            request => {
+                // The host is read anew: an answer is about now, not about the last event.
+                self.stale = true;
+                self.questions.push((request, reply));
+            }
+        }
+    }
+
+    /// Returns the looks that an application must have had for its head to be what Git has now.
+    fn fresh(&self, index: usize) -> u64 {
+        // A look that already runs may have begun too early; the one after it has not.
+        self.apps.get(index).map_or(0, |app| app.looks + if matches!(app.loading, Some(Wanted::Head { .. })) { 2 } else { 1 })
+    }
+
+    fn indexes(&self, application: Option<&str>) -> Result<Vec<usize>, Answer> {
+        let Some(wanted) = application else { return Ok((0..self.apps.len()).collect()) };
+        match self.apps.iter().position(|app| app.config.name.as_str() == wanted) {
+            Some(index) => Ok(vec![index]),
+            None => {
+                let known: Vec<&str> = self.apps.iter().map(|app| app.config.name.as_str()).collect();
+                let messages = vec![format!("there is no application `{wanted}`")];
+                Err(Answer::Error { class: Class::User, messages, hint: Some(format!("known are: {}", known.join(", "))) })
+            }
+        }
+    }
+
+    /// Answers what can be answered now.
+    pub(super) fn answer_all(&mut self) {
+        let mut waiters = std::mem::take(&mut self.waiters);
+        waiters.retain_mut(|waiter| !waiter.reply.is_closed() && waiter.advance(&mut self.apps));
+        waiters.append(&mut self.waiters);
+        self.waiters = waiters;
+        for (request, reply) in std::mem::take(&mut self.questions) {
+            if !self.reply(&request, &reply) {
+                self.questions.push((request, reply));
+            }
+        }
+    }
+
+    /// Answers a question; returns whether it could.
+    fn reply(&self, request: &Request, reply: &Reply) -> bool {
+        if let Some(messages) = &self.away {
+            let hint = Some("is the engine running? what is published is served on".to_owned());
+            let _ = reply.send(Answer::Error { class: Class::Host, messages: messages.clone(), hint });
+            return true;
+        }
+        let (application, rounds) = match request {
+            Request::Plan { application, rounds } => (application, *rounds),
+            Request::Drift { application } | Request::Status { application } => (application, false),
+            Request::Apply { .. } | Request::Retry { .. } => return true,
+        };
+        let indexes = self.indexes(application.as_deref()).unwrap_or_default();
+        // Nothing is known of an application whose first look has not ended.
+        if indexes
+            .iter()
+            .filter_map(|index| self.apps.get(*index))
+            .any(|app| app.looks == 0 || (app.loading.is_some() && app.plan.is_none()))
+        {
+            return false;
+        }
+        if matches!(request, Request::Status { .. }) {
+            let applications = indexes.iter().filter_map(|index| self.apps.get(*index)).map(super::application::App::status).collect();
+            let report = StatusReport { version: 1, host: self.options.host.clone(), applications };
+            let _ = reply.send(Answer::Status(report));
+            let _ = reply.send(Answer::Done { exit_code: 0, message: String::new() });
+            return true;
+        }
+        let questions: Vec<Result<Question, Answer>> = indexes.iter().filter_map(|index| self.question(*index)).collect();
+        let reply = reply.clone();
+        tokio::task::spawn_blocking(move || {
+            for question in questions {
+                let answer = match question {
+                    Ok(question) => Answer::Plan(Box::new(question.answer(rounds, now()))),
+                    Err(answer) => answer,
+                };
+                let _ = reply.send(answer);
+            }
+            let _ = reply.send(Answer::Done { exit_code: 0, message: String::new() });
+        });
+        true
+    }
+
+    /// Returns what the answer about one application's plan is made from.
+    fn question(&self, index: usize) -> Option<Result<Question, Answer>> {
+        let app = self.apps.get(index)?;
+        let kept = app.kept().ok().flatten();
+        let rolled_back = app.rolled_back();
+        // In mode manual the plan that is asked for leads to what Git has, not to what is kept.
+        let desired = if rolled_back.is_some() { kept } else { app.head.clone().or(kept) };
+        let Some(desired) = desired else {
+            let messages = match (&app.refused, &app.trouble) {
+                (Some(refused), _) => refused.findings.iter().map(finding_line).collect(),
+                (None, Some(trouble)) => trouble.messages.clone(),
+                (None, None) => vec![format!("application `{}` was not looked at yet", app.config.name)],
+            };
+            let hint = app.trouble.as_ref().and_then(|trouble| trouble.hint.clone());
+            return Some(Err(Answer::Error { class: Class::User, messages, hint }));
+        };
+        let mut observed = app.reconciler.observed().clone();
+        observed.live = self.live.clone()?;
+        observed.probing = self.prober.results();
+        let claims: Claims = self.claims(index);
+        let plan = match &app.plan {
+            Some(plan) if plan.revision == desired.revision => plan.clone(),
+            _ => crate::plan::plan(&desired, &claims, &observed, now()),
+        };
+        let host = self.options.host.clone();
+        Some(Ok(Question { host, desired, claims, observed, plan, refused: app.refused.is_some(), rolled_back }))
+    }
+}

@@ -1,0 +1,80 @@
+//! From flags to an agent that can work: the state folder and its lock, the owner, the applications.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::config::state::{Lock, State};
+use crate::config::{Application, Flags};
+use crate::desired::Installation;
+use crate::docker::Docker;
+use crate::name::Name;
+use crate::serve;
+
+use super::protocol::{Answer, Request};
+use super::{Agent, Error, Options};
+
+/// An agent that was not started yet. It holds the lock of the state folder.
+#[derive(Debug)]
+pub struct Prepared {
+    options: Options,
+    lock: Lock,
+}
+
+impl Prepared {
+    /// Opens the state folder, takes its lock and settles the owner. `holder` says who holds the lock, for
+    /// others who want it.
+    pub async fn new(flags: &Flags, applications: Vec<Application>, holder: &str) -> Result<Prepared, Error> {
+        let mut state = State::open(&flags.state).map_err(|source| Error::State { source })?;
+        let lock = state.lock(holder).map_err(|source| Error::State { source })?;
+        let installation = installation(flags, &mut state).await?;
+        let options = Options {
+            state: flags.state.clone(),
+            socket: None,
+            serve: serve::Options::new(installation.owner.clone(), &flags.state, flags.dns),
+            installation,
+            docker: flags.docker.clone(),
+            host: flags.host(),
+            applications,
+        };
+        Ok(Prepared { options, lock })
+    }
+
+    /// Runs the agent, with a socket for the command line, until `stop` is done.
+    pub async fn run(self, flags: &Flags, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        let Prepared { options, lock } = self;
+        let options = Options { socket: Some(flags.socket()), ..options };
+        Agent::open(options, true).await?.run(stop).await;
+        drop(lock);
+        Ok(())
+    }
+
+    /// Answers one request by itself; the answers end with the last one.
+    pub async fn ask(self, request: Request) -> Result<UnboundedReceiver<Answer>, Error> {
+        let Prepared { options, lock } = self;
+        let agent = Agent::open(options, false).await?;
+        let (reply, answers) = unbounded_channel();
+        tokio::spawn(async move {
+            agent.answer(request, reply).await;
+            drop(lock);
+        });
+        Ok(answers)
+    }
+}
+
+/// Settles who this installation is. Only if neither a flag nor the state folder says so is the engine
+/// asked: with a lost state folder the only owner found there is taken.
+async fn installation(flags: &Flags, state: &mut State) -> Result<Installation, Error> {
+    let of =
+        |owner: Name, state: &State| Installation { owner, domain: flags.zone.clone(), layout: flags.layout(), key: state.key.clone() };
+    let known = match flags.owner.is_some() || state.has_owner() {
+        true => BTreeSet::new(),
+        false => {
+            let nobody = Name::try_from("nobody").expect("it is a name");
+            let docker = Docker::connect(flags.docker.as_deref(), &of(nobody, state)).await.map_err(|source| Error::Docker { source })?;
+            docker.owners().await.map_err(|source| Error::Docker { source })?
+        }
+    };
+    let owner = state.settle_owner(flags.owner.as_ref(), &known).map_err(|source| Error::State { source })?;
+    Ok(of(owner, state))
+}
