@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::desired::Settings;
 use crate::git::Location;
+use crate::manifest::Format;
 use crate::name::{Name, NameError, dns_label};
 
 /// How often a source is polled unless somebody says otherwise.
@@ -22,6 +23,8 @@ pub struct Application {
     pub reference: String,
     /// The folder in the repository; `.` for all of it.
     pub path: String,
+    /// How its files are read.
+    pub format: Format,
     /// The namespace of objects that name none.
     pub namespace: Name,
     /// How often the source is polled; zero means never.
@@ -45,6 +48,7 @@ impl Application {
             location,
             reference: String::new(),
             path: ".".to_owned(),
+            format: Format::Auto,
             interval: INTERVAL,
             settings: Settings::default(),
         })

@@ -1,5 +1,9 @@
 //! What is wrong with flags and `Application` files.
 
+use std::io;
+use std::path::PathBuf;
+
+use crate::finding::Finding;
 use crate::git::LocationError;
 use crate::host::Class;
 use crate::name::NameError;
@@ -7,8 +11,32 @@ use crate::name::NameError;
 /// A mistake in flags or `Application` files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No repository was named.
-    #[error("failed to find out what to deploy: no --repo was given")]
+    /// A file or folder cannot be read.
+    #[error("failed to read `{}`", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The files have errors.
+    #[error("failed to read the applications of `{}`", path.display())]
+    Refused {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, file by file.
+        findings: Vec<Finding>,
+        /// What is in the files, by the name that findings give them, to show the lines.
+        texts: Vec<(String, String)>,
+    },
+    /// There is no application in the files.
+    #[error("failed to find an application in `{}`", path.display())]
+    None {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// Neither files nor a repository were named.
+    #[error("failed to find out what to deploy: neither --config nor --repo was given")]
     Nothing,
     /// The repository is no location.
     #[error("failed to read --repo `{text}`: it {reason}")]
@@ -31,13 +59,17 @@ pub enum Error {
 impl Error {
     /// Returns who has to do something about it.
     pub fn class(&self) -> Class {
-        Class::User
+        match self {
+            Error::Read { source, .. } if source.kind() != io::ErrorKind::NotFound => Class::Host,
+            _ => Class::User,
+        }
     }
 
     /// Returns what to do about it, if that can be said.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Error::Nothing => Some("name a repository with --repo"),
+            Error::None { .. } => Some("write a document of kind Application into a file that ends with .yaml or .yml"),
+            Error::Nothing => Some("name a repository with --repo, or a file of Application documents with --config"),
             Error::Name { .. } => Some("give it another name with --name"),
             _ => None,
         }

@@ -1,20 +1,30 @@
-//! Which applications a command is about: a repository named by flags, or a plain folder.
+//! Which applications a command is about: files of `Application` documents, a repository named by
+//! flags, or a plain folder.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::desired::{Mode, OnFailure, Settings};
+use crate::finding::refuses;
 use crate::git::Location;
+use crate::manifest::Format;
 use crate::name::{Name, dns_label};
 use crate::time::parse_duration;
 
 use super::application::{Application, check_relative};
+use super::document::parse;
 use super::error::Error;
 
 /// Flags that name what an agent deploys.
 #[derive(Debug, Clone, Args)]
 pub struct ApplicationFlags {
+    /// File of Application documents, or a folder of such files
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["repo", "reference", "path", "name", "SettingFlags"])]
+    pub config: Option<PathBuf>,
+
     /// Repository: an https or ssh URL, or a path (repository or plain folder)
     #[arg(long, value_name = "URL")]
     pub repo: Option<String>,
@@ -110,8 +120,9 @@ pub enum OnFailureFlag {
 impl ApplicationFlags {
     /// Returns the applications that the flags name.
     pub fn applications(&self) -> Result<Vec<Application>, Error> {
-        match &self.repo {
-            Some(repo) => {
+        match (&self.config, &self.repo) {
+            (Some(path), _) => read(path),
+            (None, Some(repo)) => {
                 let location = Location::parse(repo).map_err(|reason| Error::Location { text: repo.clone(), reason })?;
                 let mut application = self.settings.application(self.name.as_deref(), location)?;
                 application.reference = self.reference.clone().unwrap_or_default();
@@ -119,7 +130,7 @@ impl ApplicationFlags {
                 application.interval = self.interval;
                 Ok(vec![application])
             }
-            None => Err(Error::Nothing),
+            (None, None) => Err(Error::Nothing),
         }
     }
 }
@@ -138,8 +149,8 @@ impl SettingFlags {
             }
         };
         let interval = super::INTERVAL;
-        let (reference, path) = (String::new(), ".".to_owned());
-        Ok(Application { name, location, reference, path, namespace, interval, settings: self.settings() })
+        let (reference, path, format) = (String::new(), ".".to_owned(), Format::Auto);
+        Ok(Application { name, location, reference, path, format, namespace, interval, settings: self.settings() })
     }
 
     /// Returns the settings.
@@ -164,6 +175,43 @@ impl SettingFlags {
             settle: self.settle,
         }
     }
+}
+
+/// Reads the applications of a file, or of the files of a folder.
+pub fn read(path: &Path) -> Result<Vec<Application>, Error> {
+    let mut files = Vec::new();
+    for file in list(path)? {
+        let bytes = fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
+        files.push((file, bytes));
+    }
+    let (applications, findings) = parse(&files);
+    if refuses(&findings) {
+        let text = |(file, bytes): &(PathBuf, Vec<u8>)| (file.display().to_string(), String::from_utf8_lossy(bytes).into_owned());
+        return Err(Error::Refused { path: path.to_owned(), findings, texts: files.iter().map(text).collect() });
+    }
+    match applications.is_empty() {
+        true => Err(Error::None { path: path.to_owned() }),
+        false => Ok(applications),
+    }
+}
+
+/// Returns the file itself, or the visible YAML files of a folder by name.
+fn list(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(failed)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        let is_yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let is_hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if is_yaml && !is_hidden && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -219,15 +267,40 @@ mod tests {
     #[test]
     fn wrong_flags_are_refused_with_their_reason() {
         for (arguments, reason) in [
-            (&[] as &[&str], "no --repo was given"),
+            (&[] as &[&str], "neither --config nor --repo was given"),
             (&["--repo", "/srv/My_Shop"], "failed to use `My_Shop` as the application's name: it has `M` at position 1"),
             (&["--repo", "svn://x"], "failed to read --repo `svn://x`: it has the unknown scheme `svn`"),
             (&["--repo", "/x", "--path", "/abs"], "must be a path in the repository"),
             (&["--repo", "/x", "--deadline", "0"], "must be longer than 0"),
             (&["--repo", "/x", "--drain", "10"], "is no duration"),
+            (&["--config", "/x", "--repo", "/y"], "cannot be used with"),
+            (&["--config", "/x", "--mode", "manual"], "cannot be used with"),
+            (&["--config", "/nonexistent"], "failed to read `/nonexistent`"),
         ] {
             let error = select(arguments).unwrap_err();
             assert!(error.contains(reason), "{arguments:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_folder_of_files_is_read_in_the_order_of_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |file: &str, name: &str| {
+            let text = format!("apiVersion: driftless.dev/v1\nkind: Application\nmetadata: {{ name: {name} }}\nspec: {{ repo: {name} }}\n");
+            fs::write(folder.path().join(file), text).unwrap();
+        };
+        assert!(matches!(read(folder.path()), Err(Error::None { .. })));
+        write("b.yaml", "one");
+        write("a.yml", "two");
+        write(".hidden.yaml", "three");
+        write("notes.txt", "four");
+        let applications = read(folder.path()).unwrap();
+        let names: Vec<&str> = applications.iter().map(|application| application.name.as_str()).collect();
+        assert_eq!(names, ["two", "one"]);
+        assert_eq!(applications[0].location, Location::Path(folder.path().join("two")));
+        write("c.yaml", "one");
+        let Err(Error::Refused { findings, texts, .. }) = read(folder.path()) else { panic!("a duplicate") };
+        assert_eq!((findings.len(), texts.len()), (1, 3));
+        assert_eq!(findings[0].place.file, folder.path().join("c.yaml").display().to_string());
     }
 }

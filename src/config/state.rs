@@ -135,7 +135,7 @@ impl State {
             [only] => (*only).clone(),
             several => return Err(Error::SeveralOwners { owners: several.iter().map(ToString::to_string).collect() }),
         };
-        write(&self.path.join("owner"), format!("{owner}\n").as_bytes())?;
+        make(&self.path.join("owner"), format!("{owner}\n").as_bytes())?;
         self.stored = Some(owner.clone());
         Ok(owner)
     }
@@ -176,17 +176,26 @@ fn read_owner(path: &Path) -> Result<Option<Name>, Error> {
 }
 
 fn read_or_make_key(path: &Path) -> Result<Key, Error> {
-    match fs::read(path) {
-        Ok(bytes) => match <[u8; KEY_BYTES]>::try_from(bytes) {
-            Ok(bytes) => return Ok(Key::new(bytes)),
-            Err(_) => tracing::warn!(path = %path.display(), "the key is damaged; a new one is made, and secrets count as unchanged"),
-        },
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
+    if let Some(key) = read_key(path)? {
+        return Ok(key);
     }
     let bytes: [u8; KEY_BYTES] = random()?;
-    write(path, &bytes)?;
-    Ok(Key::new(bytes))
+    make(path, &bytes)?;
+    // If two began at once, the one whose file is there has made the key.
+    Ok(read_key(path)?.unwrap_or(Key::new(bytes)))
+}
+
+/// Reads the key; a damaged one is removed.
+fn read_key(path: &Path) -> Result<Option<Key>, Error> {
+    match fs::read(path).map(<[u8; KEY_BYTES]>::try_from) {
+        Ok(Ok(bytes)) => Ok(Some(Key::new(bytes))),
+        Ok(Err(_)) => {
+            tracing::warn!(path = %path.display(), "the key is damaged; a new one is made, and secrets count as unchanged");
+            fs::remove_file(path).map(|()| None).map_err(|source| Error::Write { path: path.to_owned(), source })
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+    }
 }
 
 /// Returns a new short id: 40 random bits as eight letters and digits that cannot be mistaken for one
@@ -207,16 +216,21 @@ fn random<const N: usize>() -> Result<[u8; N], Error> {
     }
 }
 
-/// Replaces a file as a whole; only its owner may read it.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let beside = path.with_extension("new");
-    let replace = || {
+/// Makes a file as a whole, unless there is one; only its owner may read it.
+fn make(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let beside = path.with_extension(format!("new-{}", std::process::id()));
+    let make = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        match fs::hard_link(&beside, path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
     };
-    replace().map_err(|source| Error::Write { path: path.to_owned(), source })
+    let made = make();
+    let _ = fs::remove_file(&beside);
+    made.map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

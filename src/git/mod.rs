@@ -11,9 +11,9 @@ mod mirror;
 mod read;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use git2::{ErrorCode, Repository};
@@ -70,7 +70,8 @@ impl Source {
             Location::Url(url) => format!("url {url}"),
         };
         let mirror = state.join("git").join(format!("{}.git", &sha256(text.as_bytes())[..16]));
-        Source { shared: Arc::new(Shared { location, mirror, writing: Arc::default() }) }
+        let writing = writing(&mirror);
+        Source { shared: Arc::new(Shared { location, mirror, writing }) }
     }
 
     /// Returns where it is.
@@ -262,6 +263,20 @@ impl Shared {
             }
         }
     }
+}
+
+/// Returns the lock of a mirror. Two sources of one location have the same mirror, so they have the same
+/// lock, too, whoever made them.
+fn writing(mirror: &Path) -> Arc<Mutex<()>> {
+    static LOCKS: std::sync::Mutex<BTreeMap<PathBuf, Weak<Mutex<()>>>> = std::sync::Mutex::new(BTreeMap::new());
+    let mut locks = LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(lock) = locks.get(mirror).and_then(Weak::upgrade) {
+        return lock;
+    }
+    let lock = Arc::default();
+    locks.retain(|_, lock| lock.strong_count() > 0);
+    locks.insert(mirror.to_owned(), Arc::downgrade(&lock));
+    lock
 }
 
 /// Reads a folder of this host, or one file, as it is now; needs no state folder. The revision is the

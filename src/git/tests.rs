@@ -213,6 +213,26 @@ async fn a_damaged_mirror_is_made_anew() {
 }
 
 #[tokio::test]
+async fn many_may_fetch_and_repair_at_once() {
+    let world = World::new();
+    let expected = world.git(&["rev-parse", "HEAD"]);
+    world.source().fetch("").await.unwrap();
+    fs::remove_dir_all(world.source().shared.mirror.join("objects")).unwrap();
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let source = world.source();
+            tokio::spawn(async move {
+                let revision = source.fetch("").await.unwrap().id;
+                source.tree(&revision, "deploy").await.map(|tree| (revision, text(&tree, "web.yaml")))
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap().unwrap(), (expected.clone(), "one".to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn a_revision_that_is_nowhere_is_lost() {
     let world = World::new();
     let error = world.source().tree(&"a".repeat(40), ".").await.unwrap_err();

@@ -81,6 +81,14 @@ impl Store {
         .await
     }
 
+    /// Returns a database in memory, for a host whose disk cannot be written: it costs only what losing
+    /// the file would cost.
+    pub fn in_memory() -> Result<Store, Error> {
+        let path = PathBuf::from(":memory:");
+        let connection = connect(&path).map_err(|source| Error::Open { path: path.clone(), source })?;
+        Ok(Store { shared: Arc::new(Shared { path, connection: Mutex::new(connection) }) })
+    }
+
     /// Returns an application's record; an empty one if there is none. One that cannot be read is
     /// taken as lost, with a warning.
     pub async fn load(&self, application: &Name) -> Result<Record, Error> {

@@ -82,6 +82,13 @@ async fn damage_in_the_middle_is_found() {
 }
 
 #[tokio::test]
+async fn without_a_disk_a_record_lasts_as_long_as_the_program() {
+    let store = Store::in_memory().unwrap();
+    store.save(&shop(), &record("one")).await.unwrap();
+    assert_eq!(store.clone().load(&shop()).await.unwrap(), record("one"));
+}
+
+#[tokio::test]
 async fn an_unreadable_record_is_taken_as_lost() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("driftless.db");
