@@ -15,7 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::traffic::{FrontState, Published};
+use crate::desired::Protocol;
+use crate::traffic::{FrontPort, FrontState, Published};
 
 use super::acknowledge::{Phase, Report};
 use super::dns::{self, Resolver};
@@ -207,7 +208,7 @@ impl Inside {
             let Some(published) = state.borrow_and_update().clone() else { return Ok(()) };
             let Some(front) = published.fronts.iter().find(|front| front.name == self.name) else { return Ok(()) };
             if applied.as_ref() != Some(front) {
-                if let Err(error) = self.apply(front).await {
+                if let Err(error) = self.apply(applied.as_ref(), front).await {
                     self.report(Report::Front(self.name.clone(), Phase::Failed { pid: self.pid, error: error.line() }));
                     let _ = timeout(RETRY, state.changed()).await;
                     continue;
@@ -229,12 +230,22 @@ impl Inside {
         }
     }
 
-    async fn apply(&self, front: &FrontState) -> Result<(), Error> {
-        namespace::run("nft", &["-f", "-"], &rules(front)).await.map_err(self.failed("load the rules"))
+    async fn apply(&self, before: Option<&FrontState>, front: &FrontState) -> Result<(), Error> {
+        namespace::run("nft", &["-f", "-"], &rules(front)).await.map_err(self.failed("load the rules"))?;
+        let udp =
+            |front: &FrontState| -> Vec<FrontPort> { front.ports.iter().filter(|port| port.protocol == Protocol::Udp).cloned().collect() };
+        if before.map(udp).unwrap_or_default() == udp(front) {
+            return Ok(());
+        }
+        let front = front.clone();
+        // A thread that is started here is in the same namespace.
+        match tokio::task::spawn_blocking(move || connection::forget(&front)).await {
+            Ok(forgotten) => forgotten.map_err(self.failed("delete old UDP flows")),
+            Err(_) => Ok(()),
+        }
     }
 
     async fn count(&self, left: BTreeSet<Ipv4Addr>) {
-        // A thread that is started here is in the same namespace.
         let counted = tokio::task::spawn_blocking(move || connection::count(&left)).await;
         match counted {
             Ok(Ok(mut counts)) => {

@@ -15,6 +15,7 @@ mod hold;
 mod launch;
 mod lock;
 mod namespace;
+mod netlink;
 mod option;
 mod rules;
 mod state;

@@ -104,3 +104,130 @@ fn chain(text: &mut String, name: &str, lines: &[String]) {
     }
     text.push_str("  }\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddrV4};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn front(ports: Vec<FrontPort>) -> FrontState {
+        FrontState {
+            name: "front".to_owned(),
+            container: None,
+            address: Ipv4Addr::new(10, 64, 0, 2),
+            local: Some("10.64.128.0/17".parse().expect("a network")),
+            mapped: Some(("10.64.0.0/18".parse().expect("a network"), "10.64.192.0/18".parse().expect("a network"))),
+            dns: true,
+            ports,
+        }
+    }
+
+    fn port(protocol: Protocol, port: u16, targets: &[u8]) -> FrontPort {
+        FrontPort {
+            address: Ipv4Addr::new(10, 64, 128, 7),
+            protocol,
+            port,
+            targets: targets.iter().map(|last| SocketAddrV4::new(Ipv4Addr::new(10, 64, 0, *last), 8080)).collect(),
+            hold: Duration::from_secs(10),
+        }
+    }
+
+    #[test]
+    fn ports_with_replicas_are_translated_and_tcp_ports_without_are_held() {
+        let refused = FrontPort { hold: Duration::ZERO, ..port(Protocol::Tcp, 83, &[]) };
+        let ports = vec![
+            port(Protocol::Tcp, 80, &[10, 11]),
+            port(Protocol::Tcp, 81, &[12]),
+            port(Protocol::Tcp, 82, &[]),
+            port(Protocol::Udp, 53, &[10, 11, 12]),
+            port(Protocol::Udp, 54, &[]),
+            refused,
+        ];
+        insta::assert_snapshot!(rules(&front(ports)), @r"
+        table ip driftless
+        delete table ip driftless
+        table ip driftless {
+          map services {
+            type ipv4_addr . inet_proto . inet_service : verdict
+            elements = { 10.64.128.7 . tcp . 80 : goto pick-2, 10.64.128.7 . tcp . 81 : goto pick-1, 10.64.128.7 . udp . 53 : goto pick-3 }
+          }
+          map slot-0 {
+            type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+            elements = { 10.64.128.7 . tcp . 80 : 10.64.0.10 . 8080, 10.64.128.7 . tcp . 81 : 10.64.0.12 . 8080, 10.64.128.7 . udp . 53 : 10.64.0.10 . 8080 }
+          }
+          map slot-1 {
+            type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+            elements = { 10.64.128.7 . tcp . 80 : 10.64.0.11 . 8080, 10.64.128.7 . udp . 53 : 10.64.0.11 . 8080 }
+          }
+          map slot-2 {
+            type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+            elements = { 10.64.128.7 . udp . 53 : 10.64.0.12 . 8080 }
+          }
+          set held {
+            type ipv4_addr . inet_service
+            elements = { 10.64.128.7 . 82 }
+          }
+          chain to-slot-0 {
+            dnat ip to ip daddr . meta l4proto . th dport map @slot-0;
+          }
+          chain to-slot-1 {
+            dnat ip to ip daddr . meta l4proto . th dport map @slot-1;
+          }
+          chain to-slot-2 {
+            dnat ip to ip daddr . meta l4proto . th dport map @slot-2;
+          }
+          chain pick-1 {
+            goto to-slot-0;
+          }
+          chain pick-2 {
+            numgen random mod 2 vmap { 0 : goto to-slot-0, 1 : goto to-slot-1 };
+          }
+          chain pick-3 {
+            numgen random mod 3 vmap { 0 : goto to-slot-0, 1 : goto to-slot-1, 2 : goto to-slot-2 };
+          }
+          chain nat_pre {
+            type nat hook prerouting priority dstnat;
+            ip daddr 10.64.0.2 meta l4proto { tcp, udp } th dport 53 return;
+            ip daddr . meta l4proto . th dport vmap @services;
+            ip daddr . tcp dport @held dnat ip to 10.64.0.2:10080;
+          }
+          chain nat_post {
+            type nat hook postrouting priority srcnat;
+            ct status dnat snat ip prefix to ip saddr map { 10.64.0.0/18 : 10.64.192.0/18 };
+            ct status dnat masquerade;
+          }
+        }
+        ");
+    }
+
+    #[test]
+    fn a_front_of_one_service_masquerades_all_clients() {
+        let mut front = front(vec![port(Protocol::Tcp, 80, &[])]);
+        front.ports[0].address = front.address;
+        (front.local, front.mapped, front.dns) = (None, None, false);
+        insta::assert_snapshot!(rules(&front), @r"
+        table ip driftless
+        delete table ip driftless
+        table ip driftless {
+          map services {
+            type ipv4_addr . inet_proto . inet_service : verdict
+          }
+          set held {
+            type ipv4_addr . inet_service
+            elements = { 10.64.0.2 . 80 }
+          }
+          chain nat_pre {
+            type nat hook prerouting priority dstnat;
+            ip daddr . meta l4proto . th dport vmap @services;
+            ip daddr . tcp dport @held dnat ip to 10.64.0.2:10080;
+          }
+          chain nat_post {
+            type nat hook postrouting priority srcnat;
+            ct status dnat masquerade;
+          }
+        }
+        ");
+    }
+}

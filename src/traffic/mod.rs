@@ -129,3 +129,6 @@ impl FrontState {
         self.ports.iter().find(|candidate| candidate.protocol == protocol && candidate.address == address && candidate.port == port)
     }
 }
+
+#[cfg(test)]
+mod tests;
