@@ -51,7 +51,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
     let (reports, received) = mpsc::unbounded_channel();
     let (sender, state) = watch::channel(None);
-    let resolver = dns::Resolver::new(state.clone(), options.dns);
+    let resolver = dns::Resolver::new(state.clone(), &options);
     // Dropped, it ends all of them.
     let mut parts = JoinSet::new();
     parts.spawn(state::keep(&options, sender, reports.clone())?);

@@ -16,6 +16,8 @@ pub struct Options {
     pub state: PathBuf,
     /// Where DNS answers on the host.
     pub dns: SocketAddr,
+    /// Where the host's name servers are written (resolv.conf(5)); what is not ours is asked there.
+    pub resolv_conf: PathBuf,
     /// It was started by the agent and shall outlive it: a session of its own.
     pub detached: bool,
 }
@@ -28,7 +30,7 @@ impl Options {
             true => Path::new("/run/driftless").join(owner.as_str()),
             false => state.to_owned(),
         };
-        Options { owner, folder, state: state.to_owned(), dns, detached: false }
+        Options { owner, folder, state: state.to_owned(), dns, resolv_conf: PathBuf::from("/etc/resolv.conf"), detached: false }
     }
 
     /// Returns where the published state is.

@@ -2,20 +2,23 @@
 //! client.
 //!
 //! Forwarding happens in the host's namespace, because the host's server may be on its loopback. The
-//! servers are read anew when `/etc/resolv.conf` changes.
+//! servers are read anew when `/etc/resolv.conf` changes. A server that would ask us in turn is found
+//! out and not asked.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::{PORT, UDP_SIZE, read, write};
+use super::super::Options;
+use super::{PORT, UDP_SIZE, message, read, write};
 
 /// How long one server may take; a client's own first wait is five seconds.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,13 +26,16 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// At most so many servers are asked, as the C library does (resolv.conf(5), MAXNS).
 const SERVERS: usize = 3;
 
-const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// How long it is believed that a server does not ask us in turn.
+const TRUST: Duration = Duration::from_secs(60);
 
 /// Forwards messages.
 #[derive(Debug, Clone)]
 pub(super) struct Forwarder {
     runtime: Handle,
     ourselves: SocketAddr,
+    resolv_conf: PathBuf,
+    marker: Arc<str>,
     servers: Arc<Mutex<Servers>>,
 }
 
@@ -37,47 +43,105 @@ pub(super) struct Forwarder {
 struct Servers {
     changed: Option<SystemTime>,
     addresses: Vec<SocketAddr>,
+    checked: BTreeMap<SocketAddr, Checked>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Checked {
+    at: Instant,
+    loops: bool,
 }
 
 impl Forwarder {
     /// Returns a forwarder that opens its sockets in the calling runtime.
-    pub(super) fn new(ourselves: SocketAddr) -> Self {
-        Forwarder { runtime: Handle::current(), ourselves, servers: Arc::default() }
+    pub(super) fn new(options: &Options) -> Self {
+        Forwarder {
+            runtime: Handle::current(),
+            ourselves: options.dns,
+            resolv_conf: options.resolv_conf.clone(),
+            marker: marker().into(),
+            servers: Arc::default(),
+        }
+    }
+
+    /// Returns a name that nobody but us asks for: whoever brings it asks us what we ask it.
+    pub(super) fn marker(&self) -> &str {
+        &self.marker
     }
 
     /// Returns the first answer of the host's servers; `None` if none answers.
     pub(super) async fn forward(&self, message: Vec<u8>, tcp: bool) -> Option<Vec<u8>> {
-        let servers = self.servers();
-        let asked = self.runtime.spawn(async move {
-            for server in servers {
-                let asked = timeout(TIMEOUT, async {
-                    match tcp {
-                        true => ask_tcp(server, &message).await,
-                        false => ask_udp(server, &message).await,
-                    }
-                });
-                match asked.await {
-                    Ok(Ok(answer)) => return Some(answer),
-                    Ok(Err(error)) => tracing::debug!(%server, "failed to forward a question: {error}"),
-                    Err(_) => tracing::debug!(%server, "a forwarded question was not answered in time"),
-                }
-            }
-            None
-        });
-        asked.await.ok().flatten()
+        let forwarder = self.clone();
+        self.runtime.spawn(async move { forwarder.ask_all(&message, tcp).await }).await.ok().flatten()
     }
 
-    fn servers(&self) -> Vec<SocketAddr> {
-        let changed = fs::metadata(RESOLV_CONF).and_then(|metadata| metadata.modified()).ok();
-        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+    async fn ask_all(&self, message: &[u8], tcp: bool) -> Option<Vec<u8>> {
+        for server in self.addresses() {
+            let asked = async {
+                match self.loops(server).await? {
+                    true => Err(io::Error::other("it forwards to us")),
+                    false => ask(server, message, tcp).await,
+                }
+            };
+            match asked.await {
+                Ok(answer) => return Some(answer),
+                Err(error) => tracing::debug!(%server, "failed to forward a question: {error}"),
+            }
+        }
+        None
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let changed = fs::metadata(&self.resolv_conf).and_then(|metadata| metadata.modified()).ok();
+        let mut servers = self.servers();
         if servers.changed != changed {
-            servers.changed = changed;
-            let text = fs::read_to_string(Path::new(RESOLV_CONF)).unwrap_or_default();
-            servers.addresses = parse(&text);
-            servers.addresses.retain(|address| *address != self.ourselves);
+            let text = fs::read_to_string(&self.resolv_conf).unwrap_or_default();
+            let addresses = parse(&text).into_iter().filter(|address| *address != self.ourselves).collect();
+            *servers = Servers { changed, addresses, checked: BTreeMap::new() };
         }
         servers.addresses.clone()
     }
+
+    /// Tells whether a server forwards to us what we forward to it, by asking it for our marker.
+    async fn loops(&self, server: SocketAddr) -> io::Result<bool> {
+        let known = self.servers().checked.get(&server).copied();
+        if let Some(known) = known.filter(|known| known.at.elapsed() < TRUST) {
+            return Ok(known.loops);
+        }
+        let answer = ask(server, &message::question(&self.marker)?, false).await?;
+        let loops = message::is_answer(&answer);
+        if loops {
+            tracing::error!(%server, "the host's name server forwards to us what it cannot answer; it is not asked any more");
+        }
+        self.servers().checked.insert(server, Checked { at: Instant::now(), loops });
+        Ok(loops)
+    }
+
+    /// The lists are whole after every change, so a panic elsewhere leaves them good.
+    fn servers(&self) -> MutexGuard<'_, Servers> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns a name that cannot be guessed, below no domain that exists.
+fn marker() -> String {
+    let mut bytes = [0; 12];
+    let read = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    match read {
+        Ok(()) => format!("{0}.{0}", hex::encode(bytes)),
+        // It only has to differ from other installations' on the way.
+        Err(_) => format!("{0}.{0}", std::process::id()),
+    }
+}
+
+async fn ask(server: SocketAddr, message: &[u8], tcp: bool) -> io::Result<Vec<u8>> {
+    let asked = async {
+        match tcp {
+            true => ask_tcp(server, message).await,
+            false => ask_udp(server, message).await,
+        }
+    };
+    timeout(TIMEOUT, asked).await?
 }
 
 /// Reads the `nameserver` lines of resolv.conf(5).

@@ -3,6 +3,7 @@
 //! A pure function of what is published and what was asked. Who is neither on this host nor in our
 //! network is refused, because an open resolver is a weapon.
 
+use std::io;
 use std::net::IpAddr;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
@@ -25,8 +26,17 @@ pub(super) enum Reply {
     Silence,
 }
 
+/// What every answer depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    /// The last published state; `None` before the first.
+    pub published: Option<&'a Published>,
+    /// The name that only we ask for.
+    pub marker: &'a str,
+}
+
 /// Answers a message; `limit` is the most bytes that the transport carries.
-pub(super) fn reply(published: Option<&Published>, bytes: &[u8], client: IpAddr, limit: usize) -> Reply {
+pub(super) fn reply(context: Context<'_>, bytes: &[u8], client: IpAddr, limit: usize) -> Reply {
     let Ok(request) = Message::from_vec(bytes) else {
         return match bytes {
             // A response that does not parse gets no answer, or two servers could answer each other for ever.
@@ -47,10 +57,15 @@ pub(super) fn reply(published: Option<&Published>, bytes: &[u8], client: IpAddr,
         return code(ResponseCode::NotImp);
     }
     let [query] = request.queries.as_slice() else { return code(ResponseCode::FormErr) };
-    if !is_served(published, client) {
+    if !is_served(context.published, client) {
         return code(ResponseCode::Refused);
     }
-    let Some(published) = published else { return code(ResponseCode::ServFail) };
+    if query.name.to_ascii().trim_end_matches('.').eq_ignore_ascii_case(context.marker) {
+        let mut answer = response(&request, ResponseCode::NoError);
+        answer.add_answer(Record::from_rdata(query.name.clone(), 0, RData::TXT(TXT::new(vec!["driftless".to_owned()]))));
+        return Reply::Answer(encode(&answer, limit));
+    }
+    let Some(published) = context.published else { return code(ResponseCode::ServFail) };
     if query.query_class != DNSClass::IN {
         return Reply::Forward;
     }
@@ -66,6 +81,20 @@ pub(super) fn failure(question: &[u8]) -> Vec<u8> {
         Ok(request) => encode(&response(&request, ResponseCode::ServFail), 512),
         Err(_) => bare(question, ResponseCode::ServFail),
     }
+}
+
+/// Returns the question for a name's text.
+pub(super) fn question(name: &str) -> io::Result<Vec<u8>> {
+    let mut message = Message::query();
+    message.metadata.recursion_desired = true;
+    let name = wire_name(name).ok_or(io::ErrorKind::InvalidInput)?;
+    message.add_query(Query::query(name, RecordType::TXT));
+    message.to_vec().map_err(io::Error::other)
+}
+
+/// Tells whether a message answers its question.
+pub(super) fn is_answer(bytes: &[u8]) -> bool {
+    Message::from_vec(bytes).is_ok_and(|message| message.metadata.response_code == ResponseCode::NoError && !message.answers.is_empty())
 }
 
 fn answer(published: &Published, request: &Message, query: &Query) -> Option<Message> {
@@ -165,4 +194,128 @@ fn bare(question: &[u8], code: ResponseCode) -> Vec<u8> {
         _ => 0,
     };
     Message::error_msg(id, OpCode::Query, code).to_vec().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::{Endpoint, ZoneService};
+
+    fn published() -> Published {
+        let mut published = Published::empty("cluster.local", 3);
+        published.zone.network = Some("10.64.0.0/16".parse().expect("a network"));
+        let endpoint = |last: u8| Endpoint { hosts: vec![format!("h{last}")], address: [10, 64, 0, last].into(), ports: Vec::new() };
+        published.zone.insert(ZoneService {
+            namespace: "shop".to_owned(),
+            name: "db".to_owned(),
+            address: None,
+            ports: Vec::new(),
+            endpoints: (10..110).map(endpoint).collect(),
+        });
+        published
+    }
+
+    fn ask(published: Option<&Published>, client: &str, bytes: &[u8], limit: usize) -> Result<Message, Reply> {
+        let context = Context { published, marker: "m.m" };
+        match reply(context, bytes, client.parse().expect("an address"), limit) {
+            Reply::Answer(bytes) => Ok(Message::from_vec(&bytes).expect("a message")),
+            other => Err(other),
+        }
+    }
+
+    fn query(name: &str, kind: RecordType) -> Message {
+        let mut message = Message::query();
+        message.metadata.recursion_desired = true;
+        message.add_query(Query::query(wire_name(name).expect("a name"), kind));
+        message
+    }
+
+    fn code(published: Option<&Published>, client: &str, name: &str) -> Result<ResponseCode, Reply> {
+        let bytes = query(name, RecordType::A).to_vec().expect("bytes");
+        ask(published, client, &bytes, UDP_SIZE).map(|answer| answer.metadata.response_code)
+    }
+
+    #[test]
+    fn only_this_host_and_our_network_are_answered() {
+        let published = published();
+        for (client, expected) in [
+            ("127.0.0.1", ResponseCode::NoError),
+            ("::1", ResponseCode::NoError),
+            ("::ffff:127.0.0.1", ResponseCode::NoError),
+            ("10.64.3.4", ResponseCode::NoError),
+            ("10.65.0.1", ResponseCode::Refused),
+            ("192.0.2.1", ResponseCode::Refused),
+            ("2001:db8::1", ResponseCode::Refused),
+        ] {
+            assert_eq!(code(Some(&published), client, "db.shop.svc.cluster.local"), Ok(expected), "{client}");
+        }
+    }
+
+    #[test]
+    fn before_the_first_zone_nothing_is_said_to_be_missing() {
+        assert_eq!(code(None, "127.0.0.1", "db.shop.svc.cluster.local"), Ok(ResponseCode::ServFail));
+        assert_eq!(code(None, "127.0.0.1", "example.org"), Ok(ResponseCode::ServFail));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_forwarded_and_our_marker_is_known() {
+        let published = published();
+        assert_eq!(code(Some(&published), "127.0.0.1", "example.org"), Err(Reply::Forward));
+        assert!(
+            ask(Some(&published), "127.0.0.1", &question("m.m").expect("a question"), UDP_SIZE)
+                .is_ok_and(|answer| answer.answers.len() == 1)
+        );
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_says_so_and_is_whole_over_tcp() {
+        let published = published();
+        let mut request = query("db.shop.svc.cluster.local", RecordType::A);
+        let bytes = request.to_vec().expect("bytes");
+        let short = ask(Some(&published), "127.0.0.1", &bytes, UDP_SIZE).expect("an answer");
+        assert!(short.metadata.truncation && short.answers.len() < 100);
+        let whole = ask(Some(&published), "127.0.0.1", &bytes, usize::from(u16::MAX)).expect("an answer");
+        assert!(!whole.metadata.truncation && whole.answers.len() == 100 && whole.metadata.authoritative);
+        let mut edns = Edns::new();
+        edns.set_max_payload(4_096);
+        request.edns = Some(edns);
+        let extended = ask(Some(&published), "127.0.0.1", &request.to_vec().expect("bytes"), UDP_SIZE).expect("an answer");
+        assert!(!extended.metadata.truncation && extended.answers.len() == 100 && extended.edns.is_some());
+    }
+
+    #[test]
+    fn the_name_comes_back_as_it_was_written() {
+        let published = published();
+        let mut request = Message::query();
+        let name = Name::from_ascii("Db.SHOP.svc.cluster.local.").expect("a name");
+        request.add_query(Query::query(name.clone(), RecordType::A));
+        let answer = ask(Some(&published), "127.0.0.1", &request.to_vec().expect("bytes"), UDP_SIZE).expect("an answer");
+        assert!(answer.answers.iter().all(|record| record.name.to_ascii() == name.to_ascii()));
+    }
+
+    #[test]
+    fn what_is_no_question_gets_no_answer_or_an_error() {
+        let published = published();
+        let mut response = query("db.shop.svc.cluster.local", RecordType::A);
+        response.metadata.message_type = MessageType::Response;
+        assert_eq!(ask(Some(&published), "127.0.0.1", &response.to_vec().expect("bytes"), UDP_SIZE).err(), Some(Reply::Silence));
+        assert_eq!(ask(Some(&published), "127.0.0.1", &[], UDP_SIZE).err(), Some(Reply::Silence));
+        assert_eq!(ask(Some(&published), "127.0.0.1", &[1, 2, 0x80, 0], UDP_SIZE).err(), Some(Reply::Silence));
+        let garbage = ask(Some(&published), "127.0.0.1", &[1, 2, 0, 0, 0, 9], UDP_SIZE).expect("an answer");
+        assert_eq!((garbage.metadata.id, garbage.metadata.response_code), (0x0102, ResponseCode::FormErr));
+        let mut update = query("cluster.local", RecordType::SOA);
+        update.metadata.op_code = OpCode::Update;
+        let refused = ask(Some(&published), "127.0.0.1", &update.to_vec().expect("bytes"), UDP_SIZE).expect("an answer");
+        assert_eq!(refused.metadata.response_code, ResponseCode::NotImp);
+    }
+
+    #[test]
+    fn a_negative_answer_has_the_zone_with_its_generation() {
+        let published = published();
+        let bytes = query("none.shop.svc.cluster.local", RecordType::A).to_vec().expect("bytes");
+        let answer = ask(Some(&published), "127.0.0.1", &bytes, UDP_SIZE).expect("an answer");
+        assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
+        let [record] = answer.authorities.as_slice() else { panic!("one record") };
+        assert!(record.ttl <= 5 && matches!(&record.data, RData::SOA(soa) if soa.serial == 3 && soa.minimum <= 5));
+    }
 }

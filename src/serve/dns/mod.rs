@@ -16,11 +16,11 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
-use super::State;
 use super::acknowledge::Report;
+use super::{Options, State};
 
 use forward::Forwarder;
-use message::Reply;
+use message::{Context, Reply};
 
 /// Where a front answers.
 pub(super) const PORT: u16 = 53;
@@ -46,15 +46,15 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Returns a resolver that forwards from the calling runtime, whatever namespace asks; `host` is
-    /// where we answer ourselves, so it is never forwarded to.
-    pub(super) fn new(state: State, host: SocketAddr) -> Self {
-        Resolver { state, forwarder: Forwarder::new(host), forwarding: Arc::new(Semaphore::new(LIMIT)) }
+    /// Returns a resolver that forwards from the calling runtime, whatever namespace asks.
+    pub(super) fn new(state: State, options: &Options) -> Self {
+        Resolver { state, forwarder: Forwarder::new(options), forwarding: Arc::new(Semaphore::new(LIMIT)) }
     }
 
     fn reply(&self, message: &[u8], client: SocketAddr, limit: usize) -> Reply {
         let published = self.state.borrow().clone();
-        message::reply(published.as_deref(), message, client.ip(), limit)
+        let context = Context { published: published.as_deref(), marker: self.forwarder.marker() };
+        message::reply(context, message, client.ip(), limit)
     }
 
     /// Forwards a message, or answers that it failed.

@@ -63,6 +63,7 @@ pub fn ask(address: SocketAddrV4) -> std::io::Result<String> {
 
 impl World {
     /// Returns a world with a running front, or `None` if tests may not use an engine.
+    #[allow(clippy::print_stderr, reason = "whoever reads the test output wants to know what was not tested")]
     pub async fn new() -> Option<World> {
         if std::env::var("DRIFTLESS_TEST_DOCKER").as_deref() != Ok("1") {
             eprintln!("skipped: needs a Docker engine; set DRIFTLESS_TEST_DOCKER=1");
@@ -78,7 +79,9 @@ impl World {
         let port = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
         let owner = Name::try_from(id.as_str()).expect("a name");
         let dns = SocketAddr::from(([127, 0, 0, 1], port));
-        let options = Options { owner, folder: state.path().join("run"), state: state.path().join("state"), dns, detached: false };
+        let resolv_conf = state.path().join("resolv.conf");
+        let options =
+            Options { owner, folder: state.path().join("run"), state: state.path().join("state"), dns, resolv_conf, detached: false };
         let mut published = Published::empty("cluster.local", 0);
         published.zone.network = Some(layout.network);
         published.fronts.push(FrontState {
