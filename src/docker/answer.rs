@@ -84,6 +84,11 @@ pub(super) fn is_running(found: &ContainerInspectResponse) -> bool {
     is_up(found) && inspected_state(found) == State::Running
 }
 
+/// Tells whether a container's process is frozen.
+pub(super) fn is_paused(found: &ContainerInspectResponse) -> bool {
+    inspected_state(found) == State::Paused
+}
+
 /// Tells whether a stop has anything to end: a process, or the engine's intent to start one again.
 pub(super) fn has_process(found: &ContainerInspectResponse) -> bool {
     matches!(inspected_state(found), State::Running | State::Paused | State::Restarting)

@@ -37,8 +37,8 @@ impl Docker {
         self.after_start(container, &found).await
     }
 
-    /// Runs the hook after the start. As in Kubernetes the container is killed if it fails; what
-    /// follows is up to its restart policy.
+    /// Runs the hook after the start. As in Kubernetes the container is killed if it fails; it then
+    /// stays down until the plan starts it again.
     async fn after_start(&self, container: &str, before: &ContainerInspectResponse) -> Result<(), Error> {
         let Some(hook) = answer::json_label::<Hook>(before, label::POST_START) else { return Ok(()) };
         let Some(found) = self.inspect(container).await? else { return Ok(()) };
@@ -69,10 +69,11 @@ impl Docker {
     }
 
     pub(super) async fn unpause(&self, container: &str) -> Result<(), Error> {
-        // 500 if it is not paused.
-        let unpaused = self.inner.client.unpause_container(container).await;
-        let paused = self.inspect(container).await?.and_then(|found| found.state?.paused).unwrap_or(false);
-        if paused { unpaused.during("unpause", container) } else { Ok(()) }
+        let found = self.inspect_present("resume", container).await?;
+        match answer::is_paused(&found) {
+            true => self.inner.client.unpause_container(container).await.during("resume", answer::name_of(&found)),
+            false => Ok(()),
+        }
     }
 
     pub(super) async fn update(&self, id: &ObjectId, container: &str, desired: &Desired) -> Result<(), Error> {
@@ -102,7 +103,7 @@ impl Docker {
 
     /// Marks a container as leaving: without restart policy, and renamed. Both are read back.
     pub(super) async fn leave(&self, container: &str) -> Result<(), Error> {
-        let Some(found) = self.inspect(container).await? else { return Ok(()) };
+        let Some(found) = self.inspect_own("mark as leaving", container).await? else { return Ok(()) };
         let (name, id) = (answer::name_of(&found).to_owned(), found.id.clone().unwrap_or_default());
         if answer::restart_policy(&found) != "no" {
             let update = ContainerUpdateBody { restart_policy: Some(body::restart_policy(Restart::No)), ..ContainerUpdateBody::default() };
@@ -121,7 +122,7 @@ impl Docker {
 
     /// Stops a container: its hook, the stop signal, and the kill when the grace period is over.
     pub(super) async fn stop(&self, container: &str) -> Result<(), Error> {
-        let Some(found) = self.inspect(container).await? else { return Ok(()) };
+        let Some(found) = self.inspect_own("stop", container).await? else { return Ok(()) };
         if !answer::has_process(&found) {
             return Ok(());
         }
@@ -162,7 +163,7 @@ impl Docker {
 
     /// Removes a stopped container and the volumes that live and die with it.
     pub(super) async fn remove(&self, object: &ObjectId, container: &str) -> Result<(), Error> {
-        let found = self.inspect(container).await?;
+        let found = self.inspect_own("remove", container).await?;
         let name = match &found {
             Some(found) => name::without_mark(answer::name_of(found), container).0.to_owned(),
             // A crash may have come between the container and its volumes.
@@ -178,7 +179,19 @@ impl Docker {
     }
 
     async fn inspect_present(&self, operation: &'static str, container: &str) -> Result<ContainerInspectResponse, Error> {
-        self.inspect(container).await?.ok_or_else(|| Error::refused(Class::Host, operation, container, "it has gone"))
+        self.inspect_own(operation, container).await?.ok_or_else(|| Error::refused(Class::Host, operation, container, "it has gone"))
+    }
+
+    /// Inspects a container that is about to be changed: it must be ours.
+    async fn inspect_own(&self, operation: &'static str, container: &str) -> Result<Option<ContainerInspectResponse>, Error> {
+        let found = self.inspect(container).await?;
+        let owner = found.as_ref().map(|found| found.config.as_ref()?.labels.as_ref()?.get(label::OWNER).cloned());
+        match owner {
+            Some(owner) if owner.as_deref() != Some(self.inner.installation.owner.as_str()) => {
+                Err(Error::refused(Class::Internal, operation, container, "it is not ours"))
+            }
+            _ => Ok(found),
+        }
     }
 
     pub(super) async fn inspect(&self, container: &str) -> Result<Option<ContainerInspectResponse>, Error> {

@@ -69,7 +69,10 @@ impl Docker {
         }
     }
 
-    pub(super) async fn remove_content(&self, volume: &str) -> Result<(), Error> {
+    pub(super) async fn remove_content(&self, id: &ContentId, volume: &str) -> Result<(), Error> {
+        if !self.is_delivered(volume, id).await? {
+            return Ok(());
+        }
         for staging in [name::staged(volume), name::filling(volume)] {
             self.remove_unseen(&staging).await?;
         }

@@ -17,17 +17,31 @@ use super::{answer, label, name};
 /// The volumes of the host, as mounts refer to them.
 pub(super) struct Volumes<'a> {
     by_name: HashMap<&'a str, &'a Volume>,
+    by_folder: HashMap<&'a str, &'a Volume>,
+    /// EmptyDirs in memory, each with its limit, by the name of their container.
+    in_memory: HashMap<&'a str, Vec<(&'a str, u64)>>,
 }
 
 impl<'a> Volumes<'a> {
     pub(super) fn new(volumes: &'a [Volume]) -> Self {
-        Volumes { by_name: volumes.iter().map(|volume| (volume.name.as_str(), volume)).collect() }
+        let mut in_memory: HashMap<&str, Vec<(&str, u64)>> = HashMap::new();
+        for volume in volumes.iter().filter(|volume| volume.options.get("type").is_some_and(|kind| kind == "tmpfs")) {
+            let size = volume.options.get("o").and_then(|options| options.strip_prefix("size=")?.parse().ok()).unwrap_or(0);
+            if let (Some(container), Some(dir)) = (volume.labels.get(label::EMPTY_DIR_OF), volume.labels.get(label::EMPTY_DIR)) {
+                in_memory.entry(container).or_default().push((dir, size));
+            }
+        }
+        Volumes {
+            by_name: volumes.iter().map(|volume| (volume.name.as_str(), volume)).collect(),
+            by_folder: volumes.iter().map(|volume| (volume.mountpoint.as_str(), volume)).collect(),
+            in_memory,
+        }
     }
 
     /// Returns the volume that a path of the host lies in, and the path within it.
     pub(super) fn behind<'p>(&self, path: &'p str) -> Option<(&'a Volume, &'p str)> {
-        let found = self.by_name.values().find(|volume| is_within(path, &volume.mountpoint));
-        found.map(|volume| (*volume, path.get(volume.mountpoint.len() + 1..).unwrap_or_default()))
+        let folders = path.match_indices('/').map(|(index, _)| path.split_at(index));
+        folders.rev().find_map(|(folder, rest)| Some((*self.by_folder.get(folder)?, rest.trim_start_matches('/'))))
     }
 
     /// Returns the words for a volume.
@@ -41,20 +55,6 @@ impl<'a> Volumes<'a> {
             _ => format!("volume {volume}"),
         }
     }
-
-    /// Returns the emptyDirs in memory of a container, each with its limit.
-    fn in_memory<'b>(&'b self, container: &'b str) -> impl Iterator<Item = (&'b str, u64)> {
-        self.by_name.values().filter_map(move |volume| {
-            let is_its = volume.labels.get(label::EMPTY_DIR_OF).map(String::as_str) == Some(container);
-            let in_memory = volume.options.get("type").map(String::as_str) == Some("tmpfs");
-            let size = volume.options.get("o").and_then(|options| options.strip_prefix("size=")?.parse().ok()).unwrap_or(0);
-            (is_its && in_memory).then_some((volume.labels.get(label::EMPTY_DIR)?.as_str(), size))
-        })
-    }
-}
-
-fn is_within(path: &str, folder: &str) -> bool {
-    !folder.is_empty() && path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 struct Fields(BTreeMap<String, Field>);
@@ -102,7 +102,7 @@ pub(super) fn fields(
     for mount in found.mounts.iter().flatten() {
         mount_field(&mut fields, mount, image, volumes);
     }
-    for (dir, size) in volumes.in_memory(&name::expected(labels)) {
+    for (dir, size) in volumes.in_memory.get(name::expected(labels).as_str()).into_iter().flatten() {
         fields.put(format!("emptyDirs[{dir}]"), format!("memory {size}"), false);
     }
     for network in found.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flat_map(HashMap::keys) {

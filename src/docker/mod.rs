@@ -68,6 +68,10 @@ impl Inner {
         self.watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    fn known_addresses(&self) -> MutexGuard<'_, BTreeMap<String, Ipv4Addr>> {
+        self.known_addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     fn addresses(&self) -> MutexGuard<'_, Addresses> {
         self.addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -103,7 +107,7 @@ impl Docker {
             Step::Leave { container, .. } => self.leave(container).await,
             Step::Stop { container, .. } => self.stop(container).await,
             Step::Remove { object, container } => self.remove(object, container).await,
-            Step::RemoveContent { volume, .. } => self.remove_content(volume).await,
+            Step::RemoveContent { content, volume } => self.remove_content(content, volume).await,
         }
     }
 
@@ -131,8 +135,7 @@ impl Docker {
     }
 
     fn known_address(&self, container: &str) -> Option<Ipv4Addr> {
-        let known = self.inner.known_addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.get(container).copied()
+        self.inner.known_addresses().get(container).copied()
     }
 }
 

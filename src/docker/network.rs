@@ -26,6 +26,10 @@ impl Docker {
         let request = self.network_request(network, desired);
         if let Err(error) = self.inner.client.create_network(request).await {
             let words = text(&error);
+            // Another call of ours may have come first, such as one before a crash.
+            if words.contains("overlap") && self.repair_network(network).await? {
+                return Ok(());
+            }
             if words.contains("overlap") {
                 let subnet = self.inner.installation.layout.network;
                 let reason = format!(

@@ -50,6 +50,7 @@ impl Docker {
             .try_filter_map(|container| std::future::ready(Ok(container)))
             .try_collect::<Vec<Container>>()
             .await?;
+        self.forget_addresses(&read);
         Ok(Live {
             at,
             networks: networks.iter().map(network).collect(),
@@ -166,10 +167,15 @@ impl Docker {
     fn remember_address(&self, found: &ContainerInspectResponse, labels: &Labels) {
         let networks = found.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flatten();
         let fixed = networks.filter_map(|(_, endpoint)| endpoint.ipam_config.as_ref()?.ipv4_address.as_deref()?.parse().ok()).next();
-        let mut known = self.inner.known_addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(address) = fixed {
-            known.insert(name::expected(labels), address);
+            self.inner.known_addresses().insert(name::expected(labels), address);
         }
+    }
+
+    /// Forgets the addresses of containers that are no more.
+    fn forget_addresses(&self, containers: &[Container]) {
+        let there: HashSet<String> = containers.iter().filter_map(|container| container.labels.as_ref()).map(name::expected).collect();
+        self.inner.known_addresses().retain(|name, _| there.contains(name));
     }
 
     /// Returns every name that an image goes by, also those that only its author uses.

@@ -17,8 +17,8 @@ pub(super) type Kept<T> = Option<Arc<T>>;
 /// What is remembered between two reads.
 #[derive(Default)]
 pub(super) struct Watch {
-    /// The event stream is open.
-    connected: bool,
+    /// The event stream has been open since this generation.
+    connected: Option<u64>,
     /// Grows with every event.
     generation: u64,
     containers: HashMap<String, Arc<ContainerInspectResponse>>,
@@ -57,15 +57,20 @@ impl Watch {
         self.generation
     }
 
+    /// Tells whether every change since a generation was told.
+    fn is_told_since(&self, generation: u64) -> bool {
+        self.connected.is_some_and(|since| since <= generation)
+    }
+
     /// The stream is open: from now on every change is told.
     pub(super) fn connect(&mut self) {
         self.forget();
-        self.connected = true;
+        self.connected = Some(self.generation);
     }
 
     /// The stream is closed: nothing that was remembered may be used.
     pub(super) fn disconnect(&mut self) {
-        self.connected = false;
+        self.connected = None;
         self.forget();
     }
 
@@ -112,7 +117,7 @@ impl Watch {
     /// Keeps an answer about a container that was asked for at `generation`.
     pub(super) fn keep_container(&mut self, id: &str, answer: &Arc<ContainerInspectResponse>, generation: u64) {
         let touched = self.touched.get(id).copied().unwrap_or(0);
-        if self.connected && touched <= generation {
+        if self.is_told_since(generation) && touched <= generation {
             self.containers.insert(id.to_owned(), Arc::clone(answer));
         }
     }
@@ -132,7 +137,7 @@ impl Watch {
         self.stopped.retain(|id, _| exists(id));
         self.own_stops.retain(|id, _| exists(id));
         let used: std::collections::HashSet<&str> = self.containers.values().filter_map(|container| container.image.as_deref()).collect();
-        if self.connected {
+        if self.connected.is_some() {
             self.image_configs.retain(|id, _| used.contains(id.as_str()));
         }
     }
@@ -187,9 +192,9 @@ impl<T> Slot<T> {
 
 /// Keeps an answer that was asked for at `generation`, unless something happened meanwhile.
 pub(super) fn keep<T>(watch: &mut Watch, slot: impl Fn(&mut Watch) -> &mut Slot<T>, answer: &Arc<T>, generation: u64) {
-    let connected = watch.connected;
+    let told = watch.is_told_since(generation);
     let slot = slot(watch);
-    if connected && slot.touched <= generation {
+    if told && slot.touched <= generation {
         slot.value = Some(Arc::clone(answer));
     }
 }
@@ -219,8 +224,12 @@ mod tests {
         let mut watch = Watch::default();
         watch.keep_container("a", &answer(), watch.generation());
         assert!(watch.container("a").is_none());
+        let asked = watch.generation();
         watch.connect();
+        watch.keep_container("a", &answer(), asked);
+        assert!(watch.container("a").is_none(), "it was asked for before anything was told");
         watch.keep_container("a", &answer(), watch.generation());
+        assert!(watch.container("a").is_some());
         watch.disconnect();
         assert!(watch.container("a").is_none());
     }

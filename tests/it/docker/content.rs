@@ -7,11 +7,13 @@ use driftless::host::Step;
 use driftless::name::Kind;
 use driftless::observed::Live;
 
-use crate::engine::docker_or_skip;
+use crate::engine::{Bench, docker_or_skip};
 
-fn delivered(live: &Live) -> Vec<String> {
+/// Returns the content that this test's installation has; others use the engine, too.
+fn delivered(live: &Live, bench: &Bench) -> Vec<String> {
     let labels = live.volumes.iter().filter_map(|volume| volume.labels.as_ref());
-    labels.filter(|labels| labels.object.kind == Kind::Content).map(|labels| labels.object.name.to_string()).collect()
+    let own = labels.filter(|labels| labels.owner == bench.installation.owner);
+    own.filter(|labels| labels.object.kind == Kind::Content).map(|labels| labels.object.name.to_string()).collect()
 }
 
 #[tokio::test]
@@ -45,12 +47,12 @@ async fn content_shows_only_when_it_is_complete() {
     let options = CreateContainerOptions { name: Some(format!("{volume}-filling")), ..Default::default() };
     bench.engine.create_container(Some(options), body).await.expect("created");
     let live = bench.docker.read().await.expect("a snapshot");
-    assert!(delivered(&live).is_empty());
+    assert!(delivered(&live, &bench).is_empty());
     assert!(!live.containers.iter().any(|container| container.name.starts_with(&volume)), "it is nobody's replica");
 
     bench.run(Step::Deliver { content: content.clone() }, &desired).await;
     let live = bench.docker.read().await.expect("a snapshot");
-    assert_eq!(delivered(&live), std::slice::from_ref(&content.0));
+    assert_eq!(delivered(&live, &bench), std::slice::from_ref(&content.0));
     assert!(!live.containers.iter().any(|container| container.name.starts_with(&volume)));
     bench.run(Step::Deliver { content }, &desired).await;
 }
@@ -76,11 +78,11 @@ async fn delivered_content_stays_without_a_replica_and_goes_when_told() {
     bench.run(Step::Leave { replica: replica.clone(), container: live.id.clone() }, &desired).await;
     bench.run(Step::Stop { replica: replica.clone(), container: live.id.clone() }, &desired).await;
     bench.run(Step::Remove { object: replica, container: live.id }, &desired).await;
-    assert_eq!(delivered(&bench.docker.read().await.expect("a snapshot")), std::slice::from_ref(&content.0));
+    assert_eq!(delivered(&bench.docker.read().await.expect("a snapshot"), &bench), std::slice::from_ref(&content.0));
     for _ in 0..2 {
         bench.run(Step::RemoveContent { content: content.clone(), volume: volume.clone() }, &desired).await;
     }
-    assert!(delivered(&bench.docker.read().await.expect("a snapshot")).is_empty());
+    assert!(delivered(&bench.docker.read().await.expect("a snapshot"), &bench).is_empty());
 }
 
 #[tokio::test]

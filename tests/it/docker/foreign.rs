@@ -53,6 +53,32 @@ async fn a_copy_of_a_replica_is_an_impostor() {
 }
 
 #[tokio::test]
+async fn a_container_that_is_not_ours_is_not_changed_even_if_a_step_says_so() {
+    let Some(bench) = docker_or_skip().await else { return };
+    let mut desired = bench.desired();
+    let replica = bench.add(&mut desired, bench.template());
+    let name = format!("{}-foreign", bench.installation.owner);
+    let body = ContainerCreateBody { image: Some(IMAGE.to_owned()), ..Default::default() };
+    let options = CreateContainerOptions { name: Some(name), ..Default::default() };
+    let container = bench.engine.create_container(Some(options), body).await.expect("created").id;
+    let steps = [
+        Step::Start { object: replica.clone(), container: container.clone() },
+        Step::Restart { object: replica.clone(), container: container.clone() },
+        Step::Unpause { object: replica.clone(), container: container.clone() },
+        Step::Update { object: replica.clone(), container: container.clone() },
+        Step::Leave { replica: replica.clone(), container: container.clone() },
+        Step::Stop { replica: replica.clone(), container: container.clone() },
+        Step::Remove { object: replica, container: container.clone() },
+    ];
+    for step in steps {
+        let failure = bench.docker.run(&step, &desired).await.expect_err("not ours");
+        assert_eq!(failure.class, Class::Internal, "{}", failure.message);
+    }
+    let options = bollard::query_parameters::RemoveContainerOptions::default();
+    bench.engine.remove_container(&container, Some(options)).await.expect("untouched");
+}
+
+#[tokio::test]
 async fn uninstalling_removes_fronts_and_if_asked_everything_but_data() {
     let Some(bench) = docker_or_skip().await else { return };
     let mut desired = bench.desired();
