@@ -35,3 +35,5 @@ pub mod config;
 
 #[cfg(feature = "agent")]
 pub mod agent;
+#[cfg(feature = "agent")]
+pub mod cli;

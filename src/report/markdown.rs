@@ -31,8 +31,9 @@ pub fn plan_markdown(answer: &PlanAnswer) -> String {
     let rounds = answer.rounds.iter().flatten().map(|round| {
         let serving: Vec<String> = round.serving.iter().map(|(name, count)| format!("{} {count}", code(name))).collect();
         let list = |lines: &[String]| lines.iter().map(|line| escape(line)).collect::<Vec<_>>().join("<br>");
+        let steps: Vec<String> = round.steps.iter().map(|step| escape(&word::step(step))).collect();
         let at = format_duration(std::time::Duration::from_millis(round.at));
-        vec![at, list(&round.steps), serving.join("<br>"), list(&round.held)]
+        vec![at, steps.join("<br>"), serving.join("<br>"), list(&round.held)]
     });
     text.push_str(&folded("Rounds (simulated)", &table(&["at", "steps", "serving", "held"], rounds)));
     text.push_str(&titled("Held", &held_table(&plan.held)));
@@ -77,7 +78,7 @@ pub fn status_markdown(report: &StatusReport) -> String {
 /// Returns findings as Markdown.
 pub fn check_markdown(findings: &[Finding]) -> String {
     match findings {
-        [] => "Nothing was found.\n".to_owned(),
+        [] => "No errors, no warnings.\n".to_owned(),
         findings => format!("{}\n{}", word::severities(findings), finding_list(findings)),
     }
 }

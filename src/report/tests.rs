@@ -144,7 +144,8 @@ fn rounds_show_when_what_is_done_and_how_many_serve() {
           spec.ports[80/tcp]  web:8080
 
     Rounds (simulated)
-          0s  pull example/api:2                                                 serving: api 2, web 1
+          0s  serving: api 2, web 1
+              pull example/api:2
               create shop/Deployment/web/x7k2p
               held: shop/Deployment/api: waits for image `example/api:2`
        700ms  create shop/Deployment/api/b2
@@ -153,7 +154,8 @@ fn rounds_show_when_what_is_done_and_how_many_serve() {
         1.7s  join shop/Deployment/api/b2
               join shop/Deployment/api/c3
               join shop/Deployment/web/x7k2p
-        1.8s  leave shop/Deployment/api/a1                                       serving: api 4, web 2
+        1.8s  serving: api 4, web 2
+              leave shop/Deployment/api/a1
 
     Least available
       shop/Deployment/api  2 of 2

@@ -169,6 +169,17 @@ pub fn time(time: Time) -> String {
     format!("{} UTC", seconds.replace('T', " "))
 }
 
+/// Returns a step in words as people read it: what is delivered is named by a part of its hash.
+pub fn step(text: &str) -> String {
+    const DIGITS: usize = 12;
+    match text.split_once("Content/") {
+        Some((before, id)) if id.len() > DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            format!("{}Content/{}", clean(before), &id[..DIGITS])
+        }
+        _ => clean(text),
+    }
+}
+
 /// Returns `1 object`, `2 objects`.
 pub fn count(number: usize, noun: &str) -> String {
     match number {

@@ -5,12 +5,14 @@
 //! has no randomness: the same inputs give the same bytes.
 
 mod host;
+mod round;
 mod run;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use host::Host;
+pub use round::rounds;
 pub use run::{Run, Turn};
 
 /// How containers of an image behave.

@@ -143,6 +143,11 @@ impl Zone {
         Zone { domain, network: None, nameserver: None, services: BTreeMap::new(), pointers: BTreeMap::new() }
     }
 
+    /// Returns the full names of all services, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.services.values().map(|service| format!("{}.{}.svc.{}", service.name, service.namespace, self.domain)).collect()
+    }
+
     /// Adds a service; of two with one name the first stays.
     pub fn insert(&mut self, service: ZoneService) {
         let key = format!("{}/{}", service.namespace, service.name).to_ascii_lowercase();

@@ -75,7 +75,7 @@ fn step_lines(steps: &[PlannedStep], paint: Paint) -> String {
     for planned in steps {
         table.row([
             Cell::plain(planned.step.action()),
-            Cell::plain(planned.object.trim_start_matches("Image/")),
+            Cell::plain(word::step(planned.object.trim_start_matches("Image/"))),
             Cell::inked(word::clean(&planned.reason), Ink::Dim),
         ]);
     }

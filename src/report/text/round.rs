@@ -10,21 +10,20 @@ use crate::time::format_duration;
 
 use super::table::{Cell, Table};
 
-/// Returns the rounds, one block of lines each. What is held is shown in the round in which it begins.
+/// Returns the rounds, one block of lines each. How many serve, and what is held, is shown in the round
+/// in which it changes.
 pub(super) fn round_lines(rounds: &[PlanRound], paint: Paint) -> String {
     let mut table = Table::new(2);
     let mut known: BTreeSet<&str> = BTreeSet::new();
     let mut serving: &[(String, usize)] = &[];
     for round in rounds {
-        let at = format!("{:>6}", format_duration(Duration::from_millis(round.at)));
-        let changed = if round.serving == serving { String::new() } else { serves(&round.serving) };
+        let serves = serves(&round.serving, serving).map(|text| Cell::inked(text, Ink::Good));
+        let steps = round.steps.iter().map(|step| Cell::plain(word::step(step)));
         let begins = round.held.iter().filter(|held| !known.contains(held.as_str()));
-        let steps = round.steps.iter().map(|step| Cell::plain(word::clean(step)));
         let held = begins.map(|held| Cell::inked(format!("held: {}", word::clean(held)), Ink::Dim));
-        let mut first = Some((Cell::inked(at, Ink::Bold), changed));
-        for line in steps.chain(held) {
-            let (at, serves) = first.take().unwrap_or_else(|| (Cell::plain(""), String::new()));
-            table.row([at, line, Cell::inked(serves, Ink::Good)]);
+        let mut at = format!("{:>6}", format_duration(Duration::from_millis(round.at)));
+        for line in serves.into_iter().chain(steps).chain(held) {
+            table.row([Cell::inked(std::mem::take(&mut at), Ink::Bold), line]);
         }
         known = round.held.iter().map(String::as_str).collect();
         serving = &round.serving;
@@ -42,8 +41,10 @@ pub(super) fn least_lines(answer: &PlanAnswer, paint: Paint) -> String {
     table.text(paint)
 }
 
-fn serves(serving: &[(String, usize)]) -> String {
+/// Returns how many serve of the workloads for which that has changed.
+fn serves(serving: &[(String, usize)], before: &[(String, usize)]) -> Option<String> {
     let name = |object: &str| object.rsplit('/').next().unwrap_or(object).to_owned();
-    let counts: Vec<String> = serving.iter().map(|(object, count)| format!("{} {count}", name(object))).collect();
-    format!("serving: {}", counts.join(", "))
+    let changed = serving.iter().filter(|entry| !before.contains(entry));
+    let counts: Vec<String> = changed.map(|(object, count)| format!("{} {count}", name(object))).collect();
+    (!counts.is_empty()).then(|| format!("serving: {}", counts.join(", ")))
 }

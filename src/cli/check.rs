@@ -1,0 +1,70 @@
+//! `check`: whether manifests are right, without engine or network.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::config::Application;
+use crate::finding::{Finding, refuses};
+use crate::git::Location;
+use crate::report::{check_json, check_markdown, check_text};
+
+use super::Context;
+use super::error::Error;
+use super::exit::Exit;
+use super::folder::{read, shown};
+use super::target::{Format, OutputFlags};
+
+const EXAMPLES: &str = "Examples:
+  driftless check deploy/              one application
+  driftless check apps/*               several, each folder by itself
+  driftless check . -o json            for programs
+
+It exits with 1 if anything is an error. Warnings and notes never change the exit code.";
+
+/// Check manifests, without Docker or network
+///
+/// Everything that is wrong is shown in one run, with its place, its line and what to write instead. Each PATH is read as one
+/// application: a folder, or a single file.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Check {
+    /// Folders or files of manifests
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Check) -> Result<Exit, Error> {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    for path in &arguments.paths {
+        let read = read(&context.flags, &application(path)?).await?;
+        for finding in read.findings() {
+            let file = shown(path, &finding.place.file);
+            if let Some(text) = read.text(&finding.place.file) {
+                texts.entry(file.clone()).or_insert(text);
+            }
+            let mut finding = finding.clone();
+            finding.place.file = file;
+            findings.push(finding);
+        }
+    }
+    context.ui.data(&match arguments.output.output {
+        Format::Text => check_text(&findings, &texts, context.ui.out),
+        Format::Json => check_json(&findings),
+        Format::Markdown => check_markdown(&findings),
+    })?;
+    Ok(if refuses(&findings) { Exit::Act } else { Exit::Done })
+}
+
+/// Returns the application that a path is. What it is called does not matter here.
+fn application(path: &Path) -> Result<Application, Error> {
+    let absolute = std::fs::canonicalize(path).map_err(|source| Error::Path { path: path.to_owned(), source })?;
+    let location = Location::folder(&absolute);
+    let named = Application::new(location.name(), location.clone());
+    Ok(named.unwrap_or_else(|_| Application::new("application", location).expect("the name is a label")))
+}

@@ -1,0 +1,108 @@
+//! Who answers a request: a running agent, or this process itself.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::agent::protocol::{Answer, PlanAnswer, Request};
+use crate::config::Application;
+use crate::desired::{Desired, PullPolicy};
+use crate::host::Class;
+use crate::observed::Live;
+use crate::report::word::finding_line;
+use crate::sim::{Host, Run, Scene, rounds};
+use crate::time::Time;
+
+use super::Context;
+use super::client::{self, Answers};
+use super::error::Error;
+use super::folder;
+use super::target::{FolderFlags, Target};
+
+/// What is asked, and about what.
+pub(super) struct Question<'a> {
+    /// The command's name.
+    pub command: &'static str,
+    /// What it is about.
+    pub target: &'a Target,
+    /// Application documents, to work without an agent.
+    #[expect(dead_code, reason = "read by the agent's room, which opens without a loop of its own next")]
+    pub config: Option<&'a Path>,
+    /// How a folder is deployed, if the command takes one.
+    pub folder: Option<&'a FolderFlags>,
+}
+
+/// Sends a request to whoever can answer it.
+///
+/// # Errors
+///
+/// If nobody can: no agent answers, and nothing says what is meant.
+pub(super) async fn ask(context: &Context, question: &Question<'_>, request: Request) -> Result<Answers, Error> {
+    question.check(context)?;
+    if let (Target::Folder(path), Some(flags)) = (question.target, question.folder) {
+        return planned(context, &flags.application(path)?, &request).await;
+    }
+    let socket = context.flags.socket();
+    match client::ask(&socket, &request).await? {
+        Some(answers) => Ok(answers),
+        None => Err(Error::NoAgent { path: socket, hint: question.hint() }),
+    }
+}
+
+impl Question<'_> {
+    /// Refuses flags that say nothing here.
+    fn check(&self, context: &Context) -> Result<(), Error> {
+        let Some(_) = self.folder else { return Ok(()) };
+        let for_folder = FolderFlags::ids();
+        let surplus = context.written.iter().find(|id| for_folder.contains(*id));
+        match (self.target, surplus) {
+            (Target::All | Target::Application(_), Some(id)) => Err(Error::Usage {
+                message: format!("`--{}` says how a PATH is deployed, and no PATH is given", id.replace('_', "-")),
+                hint: Some(
+                    "a PATH has a slash, as in `./deploy`; applications of an agent have these settings in their Application".to_owned(),
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn hint(&self) -> String {
+        let alone = format!("or give {} the applications with `--config PATH`", self.command);
+        match self.target {
+            Target::Application(name) if Path::new(name).exists() => format!("if `{name}` is a folder, write `./{name}`"),
+            _ => format!("start `driftless agent`, name its socket with --socket, {alone}"),
+        }
+    }
+}
+
+/// Plans a folder for a host that has nothing, on the simulator.
+async fn planned(context: &Context, application: &Application, request: &Request) -> Result<Answers, Error> {
+    let (reply, answers) = unbounded_channel();
+    let read = folder::read(&context.flags, application).await?;
+    let answer = match read.desired {
+        Err(findings) => {
+            let messages =
+                vec![format!("the manifests have errors:\n{}", findings.iter().map(finding_line).collect::<Vec<_>>().join("\n"))];
+            Answer::Error { class: Class::User, messages, hint: Some("`driftless check` shows them with their lines".to_owned()) }
+        }
+        Ok(desired) => {
+            context.ui.warn("no engine is asked: this is the plan for a host that has nothing");
+            let host = Host::from_live(Live { images: own_images(&desired), ..Live::default() }, Scene::default(), Time::default());
+            let run = Run::new(host, desired);
+            let plan = run.plan();
+            let rounds = matches!(request, Request::Plan { rounds: true, .. }).then(|| rounds(run));
+            Answer::Plan(Box::new(PlanAnswer { host: context.flags.host(), plan, rounds, refused: false, rolled_back: None }))
+        }
+    };
+    let _ = reply.send(answer);
+    let _ = reply.send(Answer::Done { exit_code: 0, message: String::new() });
+    Ok(Answers::Own(answers))
+}
+
+/// Images that are never pulled are taken to be there: their author built them on the host.
+fn own_images(desired: &Desired) -> BTreeMap<String, String> {
+    let containers = desired.workloads.values().flat_map(|workload| &workload.template.containers);
+    let own = containers.filter(|container| container.pull == PullPolicy::Never);
+    own.map(|container| (container.image.clone(), container.image.clone())).collect()
+}
