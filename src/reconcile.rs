@@ -8,16 +8,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::desired::{Desired, Mode, OnFailure};
+use crate::desired::{Desired, Mode, OnFailure, Workload};
+use crate::hash::Fields;
 use crate::host::{Class, Failure, Outcome, Step};
-use crate::name::ObjectId;
-use crate::observed::{Applied, FailedStep, Heal, Joined, Left, Live, Observed, Probing, Record, Traffic};
-use crate::plan::change::{digest, service_fields, workload_fields};
-use crate::plan::{Claims, Plan, audit::audit, plan};
+use crate::name::{Kind, ObjectId};
+use crate::observed::{Applied, Begun, Failed, FailedStep, Heal, InFlight, Joined, Left, Live, Observed, Probing, Record, Traffic};
+use crate::plan::change::{digest, service_fields, workload_digest, workload_fields};
+use crate::plan::{ChangeAction, Claims, Plan, audit::audit, plan};
 use crate::time::Time;
 
 /// A heal is forgotten after so long without drift on its object.
 const HEAL_MEMORY: Duration = Duration::from_secs(600);
+/// So many failed rollouts are remembered.
+const FAILED_KEPT: usize = 20;
 
 /// One application between two rounds.
 #[derive(Debug, Clone)]
@@ -102,7 +105,11 @@ impl Reconciler {
     /// Tells which revision is to be kept, given what Git has.
     pub fn target(&self, head: &Desired) -> Target {
         let record = &self.observed.record;
-        match (record.failed.get(&digest(head)), record.healthy.last()) {
+        if record.failed.is_empty() {
+            return Target::Head;
+        }
+        let healthy = record.healthy.iter().rev().find(|revision| **revision != head.revision);
+        match (record.failed.get(&digest(head)), healthy) {
             (Some(failed), Some(healthy)) if goes_back(head, &failed.object) => {
                 Target::RolledBack { revision: healthy.clone(), reason: failed.reason.clone() }
             }
@@ -119,18 +126,18 @@ impl Reconciler {
         let refused = audit(&plan, desired, &self.observed);
         let mut start = Vec::new();
         if refused.is_empty() {
+            self.note(&plan, desired, now);
             for planned in &plan.steps {
                 match &planned.step {
                     Step::Join { replica, container } => publish |= self.join(replica, container, desired),
                     Step::Withdraw { replica, container } => publish |= self.withdraw(replica, container, desired, now),
                     step => {
-                        self.observed.in_flight.insert(step.key(), now);
+                        self.observed.in_flight.insert(step.key(), InFlight { step: step.clone(), since: now });
                         start.push(step.clone());
                     }
                 }
             }
         }
-        self.note(&plan, desired, now);
         let store = before != self.observed.record;
         Round { plan, start, publish, store, refused }
     }
@@ -151,17 +158,30 @@ impl Reconciler {
                 }
             }
             Err(failure) => {
-                let count = self.observed.failures.get(&key).map_or(1, |failed| failed.count.saturating_add(1));
+                let before = self.observed.failures.get(&key).filter(|failed| failed.step.action() == step.action());
+                let count = before.map_or(1, |failed| failed.count.saturating_add(1));
                 let retry_at = now + back_off(&failure, count);
-                self.observed.failures.insert(key, FailedStep { failure, count, retry_at });
+                self.observed.failures.insert(key, FailedStep { step: step.clone(), failure, count, retry_at });
             }
         }
         false
     }
 
-    /// Forgets failures, so that everything is tried at once: Git moved, or somebody asked.
+    /// Forgets which steps failed, so that everything is tried at once: Git moved.
     pub fn retry(&mut self) {
         self.observed.failures.clear();
+    }
+
+    /// Forgets which rollouts failed, too: somebody asked for another try.
+    pub fn forgive(&mut self) {
+        self.retry();
+        self.observed.record.failed.clear();
+        self.observed.record.begun.values_mut().for_each(|begun| begun.wanted.clear());
+    }
+
+    /// Notes that nobody could look until now, so that no deadline counts the time before.
+    pub fn looked_away(&mut self, now: Time) {
+        self.observed.since = now;
     }
 
     fn join(&mut self, replica: &ObjectId, container: &str, desired: &Desired) -> bool {
@@ -170,6 +190,7 @@ impl Reconciler {
         let address = network.and_then(|network| live.address(network)).or_else(|| live.addresses.values().next().copied());
         let (Some(started), Some(address)) = (live.started, address) else { return false };
         let joined = Joined { container: container.to_owned(), started, address, generation: 0 };
+        self.observed.traffic.left.remove(container);
         self.observed.traffic.joined.insert(replica.clone(), joined);
         true
     }
@@ -195,7 +216,8 @@ impl Reconciler {
             let joined = traffic.joined.get(&labels.object).is_some_and(|joined| joined.container == container.id);
             if container.leaving && !joined && !traffic.left.contains_key(&container.id) {
                 let address = container.addresses.values().next().copied();
-                traffic.left.insert(container.id.clone(), Left { address, generation: 0, at: now, named: false });
+                let named = desired.services_of(&labels.object.workload()).any(|service| service.headless);
+                traffic.left.insert(container.id.clone(), Left { address, generation: 0, at: now, named });
                 changed = true;
             }
         }
@@ -205,6 +227,7 @@ impl Reconciler {
     /// Writes down what must outlive a crash.
     fn note(&mut self, plan: &Plan, desired: &Desired, now: Time) {
         self.note_heals(plan, now);
+        self.note_begun(plan, desired, now);
         self.note_applied(plan, desired);
         let observed = &mut self.observed;
         if let Some(failed) = &plan.failed
@@ -212,6 +235,12 @@ impl Reconciler {
             && !observed.record.healthy.is_empty()
         {
             observed.record.failed.entry(digest(desired)).or_insert_with(|| failed.clone());
+            let oldest = |failed: &BTreeMap<String, Failed>| failed.iter().min_by_key(|(_, it)| it.at).map(|(digest, _)| digest.clone());
+            while observed.record.failed.len() > FAILED_KEPT
+                && let Some(digest) = oldest(&observed.record.failed)
+            {
+                observed.record.failed.remove(&digest);
+            }
         }
         let settled = plan.changes.is_empty() && plan.workloads.iter().all(|workload| workload.settled);
         if settled && observed.record.healthy.last() != Some(&desired.revision) {
@@ -223,84 +252,104 @@ impl Reconciler {
         }
     }
 
+    /// Counts heals per object. What Git changes is no heal, except that something does not run.
     fn note_heals(&mut self, plan: &Plan, now: Time) {
         let heals = &mut self.observed.record.heals;
         heals.retain(|_, heal| now.since(heal.at) < HEAL_MEMORY);
-        let changing: BTreeSet<String> = plan.changes.iter().map(|change| change.object.to_string()).collect();
-        let mut healed = BTreeSet::new();
+        let changing: BTreeSet<&ObjectId> = plan.changes.iter().map(|change| &change.object).collect();
         for planned in &plan.steps {
-            match &planned.step {
-                Step::Start { .. } | Step::Unpause { .. } | Step::Connect { .. } | Step::Update { .. } => {
-                    healed.insert(planned.object.clone());
-                }
-                Step::Create { replica } => {
-                    healed.insert(replica.workload().to_string());
-                }
-                _ => {}
-            }
-        }
-        let of_change = |key: &String| changing.iter().any(|object| key == object || key.starts_with(&format!("{object}/")));
-        for key in healed.into_iter().filter(|key| !of_change(key)) {
-            let count = heals.get(&key).map_or(1, |heal| heal.count.saturating_add(1));
-            heals.insert(key, Heal { count, at: now });
+            let key = match &planned.step {
+                Step::Start { object, .. } | Step::Unpause { object, .. } => object,
+                Step::Connect { object, .. } | Step::Update { object, .. } if !changing.contains(&object.workload()) => object,
+                Step::Create { replica } if !changing.contains(&replica.workload()) => &replica.workload(),
+                Step::CreateFront { front } if !changing.contains(front) => front,
+                _ => continue,
+            };
+            let heal = heals.entry(key.to_string()).or_insert(Heal { count: 0, at: now });
+            *heal = Heal { count: heal.count.saturating_add(1), at: now };
         }
     }
 
-    fn note_applied(&mut self, plan: &Plan, desired: &Desired) {
-        let observed = &mut self.observed;
-        let live = &observed.live;
-        let revision = &desired.revision;
-        let mut put = |id: &ObjectId, fields| {
-            if observed.record.applied.get(id).is_none_or(|applied| applied.fields != fields) {
-                observed.record.applied.insert(id.clone(), Applied { revision: revision.clone(), fields });
-            }
-        };
-        for status in plan.workloads.iter().filter(|status| status.settled) {
-            if let Some(workload) = desired.workloads.get(&status.object) {
-                put(&status.object, workload_fields(workload));
-            }
+    /// Notes when rollouts began: nothing on the host tells.
+    fn note_begun(&mut self, plan: &Plan, desired: &Desired, now: Time) {
+        let record = &mut self.observed.record;
+        let changes: BTreeMap<&ObjectId, ChangeAction> = plan.changes.iter().map(|change| (&change.object, change.action)).collect();
+        record.begun.retain(|id, _| changes.contains_key(id));
+        if !applies(desired, record) {
+            return;
         }
-        let approved = observed.record.approved.as_ref() == Some(revision);
-        if approved || desired.settings.mode == Mode::Auto {
-            desired.services.values().for_each(|service| put(&service.id, service_fields(service)));
-        }
-        for network in desired.networks.values().filter(|network| live.networks.iter().any(|known| known.name == network.host_name)) {
-            put(&network.id, Default::default());
-        }
-        for volume in desired.volumes.values().filter(|volume| live.volumes.iter().any(|known| known.name == volume.host_name)) {
-            put(&volume.id, Default::default());
-        }
-        let is_front =
-            |id: &ObjectId| live.containers.iter().any(|container| container.labels.as_ref().is_some_and(|labels| labels.object == *id));
-        for front in desired.fronts.values().filter(|front| is_front(&front.id)) {
-            put(&front.id, Default::default());
-        }
-        let runs: BTreeSet<ObjectId> =
-            live.replicas(&desired.installation.owner, &desired.application).map(|(_, labels)| labels.object.workload()).collect();
-        let wanted = |id: &ObjectId| {
-            desired.workloads.contains_key(id)
-                || desired.services.contains_key(id)
-                || desired.networks.contains_key(id)
-                || desired.volumes.contains_key(id)
-                || desired.fronts.contains_key(id)
-        };
-        observed.record.applied.retain(|id, _| wanted(id) || runs.contains(id));
-        for (id, workload) in
-            desired.workloads.iter().filter(|(id, _)| plan.workloads.iter().any(|status| status.object == **id && status.settled))
-        {
-            let running = observed
-                .live
-                .replicas(&desired.installation.owner, &desired.application)
-                .filter(|(_, labels)| labels.object.workload() == *id);
-            let ports: BTreeSet<u16> = running
-                .filter_map(|(container, _)| observed.probing.get(&container.id))
-                .flat_map(|probing| probing.accepting.keys().copied())
-                .collect();
-            if !ports.is_empty() && workload.replicas > 0 {
-                observed.record.accepted.insert(id.clone(), ports);
+        for workload in desired.workloads.values() {
+            let Some(action) = changes.get(&workload.id) else { continue };
+            let wanted = workload_digest(workload, desired);
+            if record.begun.get(&workload.id).is_none_or(|begun| begun.wanted != wanted) {
+                let first = *action == ChangeAction::Create;
+                record.begun.insert(workload.id.clone(), Begun { wanted, at: now, first });
             }
         }
     }
+
+    /// Notes what was applied, and forgets what is neither wanted nor there.
+    fn note_applied(&mut self, plan: &Plan, desired: &Desired) {
+        let Observed { record, live, probing, .. } = &mut self.observed;
+        let revision = &desired.revision;
+        let mut put = |id: &ObjectId, fields| {
+            if record.applied.get(id).is_none_or(|applied| applied.fields != fields) {
+                record.applied.insert(id.clone(), Applied { revision: revision.clone(), fields });
+            }
+        };
+        let settled = || plan.workloads.iter().filter(|status| status.settled).filter_map(|status| desired.workloads.get(&status.object));
+        settled().for_each(|workload| put(&workload.id, workload_fields(workload)));
+        let has_network = |name: &String| live.networks.iter().any(|known| known.name == *name);
+        let has_volume = |name: &String| live.volumes.iter().any(|known| known.name == *name);
+        let networks = desired.networks.values().filter(|network| has_network(&network.host_name)).map(|network| &network.id);
+        let volumes = desired.volumes.values().filter(|volume| has_volume(&volume.host_name)).map(|volume| &volume.id);
+        let labels = live.containers.iter().filter_map(|container| container.labels.as_ref());
+        let fronts: BTreeSet<&ObjectId> = labels.filter(|labels| labels.is_front()).map(|labels| &labels.object).collect();
+        let fronts = desired.fronts.keys().filter(|id| fronts.contains(id));
+        networks.chain(volumes).chain(fronts).for_each(|id| put(id, Fields::new()));
+        if applies(desired, record) {
+            for service in desired.services.values() {
+                let fields = service_fields(service);
+                if record.applied.get(&service.id).is_none_or(|applied| applied.fields != fields) {
+                    record.applied.insert(service.id.clone(), Applied { revision: revision.clone(), fields });
+                }
+            }
+            let removed = |id: &ObjectId| plan.changes.iter().any(|change| change.object == *id && change.action == ChangeAction::Remove);
+            record.applied.retain(|id, _| wants(desired, id) || (removed(id) && id.kind != Kind::Service));
+        }
+        note_accepted(record, live, probing, settled());
+    }
+}
+
+/// Notes which ports the replicas of settled workloads accept connections at.
+fn note_accepted<'a>(record: &mut Record, live: &Live, probing: &BTreeMap<String, Probing>, settled: impl Iterator<Item = &'a Workload>) {
+    let settled: BTreeSet<&ObjectId> = settled.map(|workload| &workload.id).collect();
+    let mut accepted: BTreeMap<ObjectId, BTreeSet<u16>> = BTreeMap::new();
+    for container in &live.containers {
+        let (Some(labels), Some(probing)) = (&container.labels, probing.get(&container.id)) else { continue };
+        let id = labels.object.workload();
+        if settled.contains(&id) && !probing.accepting.is_empty() {
+            accepted.entry(id).or_default().extend(probing.accepting.keys());
+        }
+    }
+    record.accepted.extend(accepted);
+}
+
+/// Tells whether changes that Git asks for are carried out.
+fn applies(desired: &Desired, record: &Record) -> bool {
+    match desired.settings.mode {
+        Mode::Auto => true,
+        Mode::Manual => record.approved.as_ref() == Some(&desired.revision),
+        Mode::Observe => false,
+    }
+}
+
+fn wants(desired: &Desired, id: &ObjectId) -> bool {
+    desired.workloads.contains_key(id)
+        || desired.services.contains_key(id)
+        || desired.networks.contains_key(id)
+        || desired.volumes.contains_key(id)
+        || desired.fronts.contains_key(id)
 }
 
 /// Tells whether a failed rollout of a workload takes its application back.

@@ -10,12 +10,12 @@ mod traffic;
 
 use std::collections::BTreeMap;
 
-use crate::host::Failure;
+use crate::host::{Failure, Step};
 use crate::time::Time;
 
 pub use live::{Container, Field, Labels, Live, Network, State, Volume};
 pub use probe::{PORT_PERIOD, Probing, Question, ready_since};
-pub use record::{Applied, Failed, Heal, Record};
+pub use record::{Applied, Begun, Failed, Heal, Record};
 pub use traffic::{Joined, Left, Traffic};
 
 /// All that a plan may look at.
@@ -27,8 +27,8 @@ pub struct Observed {
     pub live: Live,
     /// What probes said, by container id.
     pub probing: BTreeMap<String, Probing>,
-    /// Steps that are running, by key, and since when.
-    pub in_flight: BTreeMap<String, Time>,
+    /// Steps that are running, by key.
+    pub in_flight: BTreeMap<String, InFlight>,
     /// Steps that failed last time, by key.
     pub failures: BTreeMap<String, FailedStep>,
     /// What must outlive a crash and cannot be read from the host.
@@ -39,9 +39,21 @@ pub struct Observed {
     pub pulled: BTreeMap<String, String>,
 }
 
-/// A step that failed, and when it may be tried again.
+/// A step that is running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlight {
+    /// What is being done.
+    pub step: Step,
+    /// Since when.
+    pub since: Time,
+}
+
+/// A step that failed, and when it may be tried again. Another step for the same object waits for
+/// nothing: who could not be started may leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedStep {
+    /// What was being done.
+    pub step: Step,
     /// Why.
     pub failure: Failure,
     /// How many times in a row.

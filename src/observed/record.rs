@@ -18,6 +18,8 @@ use crate::time::Time;
 pub struct Record {
     /// What was last applied, by object: the words for `old -> new`.
     pub applied: BTreeMap<ObjectId, Applied>,
+    /// Rollouts that have begun and not ended, by workload.
+    pub begun: BTreeMap<ObjectId, Begun>,
     /// Rollouts that failed, by the digest of what was asked for: another commit that asks for the same
     /// has failed, too.
     pub failed: BTreeMap<String, Failed>,
@@ -42,6 +44,17 @@ pub struct Applied {
     pub revision: String,
     /// Its fields in canonical form, secret values as keyed digests.
     pub fields: Fields,
+}
+
+/// A rollout that has begun and not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// The digest of what is asked for; another one is another rollout.
+    pub wanted: String,
+    /// Since when; a deadline never counts from before.
+    pub at: Time,
+    /// There was nothing before it.
+    pub first: bool,
 }
 
 /// A rollout that failed.

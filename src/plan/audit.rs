@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::desired::{Amount, Desired, Exclusive, Strategy, Workload};
 use crate::host::Step;
 use crate::name::{Kind, ObjectId};
-use crate::observed::{Container, Observed};
+use crate::observed::{Container, Observed, State};
 
 use super::Plan;
 
@@ -173,7 +173,7 @@ fn stops_only_what_left(plan: &Plan, observed: &Observed, refusals: &mut Vec<Str
             }
         }
         if let Step::Remove { object, container } = &planned.step
-            && observed.live.container(container).is_some_and(|container| container.is_running() || !container.leaving)
+            && observed.live.container(container).is_some_and(|it| it.is_running() || !(it.leaving || it.state == State::Dead))
         {
             refusals.push(format!("removes {object}, which runs or has not left"));
         }

@@ -5,81 +5,80 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{ContentId, MountSource, PullPolicy, Workload};
+use crate::desired::{ContentId, Front, MountSource, PullPolicy, Workload};
 use crate::host::Step;
 use crate::name::Kind;
 use crate::observed::State;
 
-use super::Change;
 use super::draft::Draft;
+use super::drift;
 use super::view::View;
 
 /// Adds the steps for what is missing.
-pub(super) fn plan(view: &View<'_>, changes: &[Change], draft: &mut Draft<'_>) {
+pub(super) fn plan(view: &View<'_>, draft: &mut Draft<'_>) {
+    for front in view.desired.fronts.values() {
+        plan_front(view, front, draft);
+    }
     if !view.applies() {
         return;
     }
-    networks_and_fronts(view, draft);
-    for volume in view.desired.volumes.values() {
-        if !view.observed.live.volumes.iter().any(|live| live.name == volume.host_name) {
-            draft.step(Step::CreateVolume { volume: volume.id.clone() }, "it is missing");
-        }
+    for network in view.desired.networks.values().filter(|network| !view.has_network(&network.host_name)) {
+        draft.step(Step::CreateNetwork { network: network.id.clone() }, "it is missing");
+    }
+    for volume in view.desired.volumes.values().filter(|volume| !view.has_volume(&volume.host_name)) {
+        draft.step(Step::CreateVolume { volume: volume.id.clone() }, "it is missing");
     }
     for workload in view.desired.workloads.values().filter(|workload| creates(view, workload)) {
         for content in contents(workload).into_iter().filter(|content| !has_content(view, content)) {
             draft.step(Step::Deliver { content: content.clone() }, format!("{} needs it", workload.id));
         }
-        for (image, policy) in view.missing_images(workload, view.changes(&workload.id, changes)) {
+        for (image, policy) in view.missing_images(workload, view.is_changing(&workload.id)) {
             match policy {
-                PullPolicy::Never => {
-                    draft.hold(workload.id.to_string(), format!("image `{image}` is not on the host, and its pull policy is Never"), None)
-                }
+                PullPolicy::Never => draft.hold(workload.id.to_string(), never(image), None),
                 _ => drop(draft.step(Step::Pull { image: image.to_owned() }, format!("{} needs it", workload.id))),
             }
         }
     }
-    remove_unused_content(view, changes, draft);
+    remove_unused_content(view, draft);
 }
 
-fn networks_and_fronts(view: &View<'_>, draft: &mut Draft<'_>) {
-    let live = &view.observed.live;
-    let has_network = |name: &String| live.networks.iter().any(|network| network.name == *name);
-    for network in view.desired.networks.values().filter(|network| !has_network(&network.host_name)) {
-        draft.step(Step::CreateNetwork { network: network.id.clone() }, "it is missing");
-    }
-    for front in view.desired.fronts.values() {
-        let key = front.id.to_string();
-        let container = live.containers.iter().find(|container| container.labels.as_ref().is_some_and(|labels| labels.object == front.id));
-        match container {
-            None if !front.networks.iter().all(has_network) => draft.hold(key, "waits for its network", None),
-            None => drop(draft.step(Step::CreateFront { front: front.id.clone() }, "it is missing")),
-            Some(container) if matches!(container.state, State::Created | State::Exited(_)) => {
-                draft.step(Step::Start { object: front.id.clone(), container: container.id.clone() }, "it does not run");
-            }
-            Some(container) if container.state == State::Paused => {
-                draft.step(Step::Unpause { object: front.id.clone(), container: container.id.clone() }, "it is frozen");
-            }
-            Some(container) => {
-                if let Some(network) = front.networks.iter().find(|name| container.address(name).is_none()) {
-                    let step = Step::Connect { object: front.id.clone(), container: container.id.clone(), network: network.clone() };
-                    draft.step(step, "it was taken off its network");
-                }
+/// Adds the step of a front. One that ended is started in every mode: it holds addresses that are in use.
+fn plan_front(view: &View<'_>, front: &Front, draft: &mut Draft<'_>) {
+    let key = front.id.to_string();
+    let object = front.id.clone();
+    let (step, reason) = match view.front(&front.id) {
+        None if !view.applies() => return,
+        None if !front.networks.iter().all(|network| view.has_network(network)) => return draft.hold(key, "waits for its network", None),
+        None => (Step::CreateFront { front: object }, "it is missing"),
+        Some(container) => {
+            let id = container.id.clone();
+            let lost = front.networks.iter().find(|network| !drift::is_connected(container, network));
+            match (container.state, lost) {
+                (State::Created | State::Exited(_), _) => (Step::Start { object, container: id }, "it does not run"),
+                (State::Paused, _) => (Step::Unpause { object, container: id }, "it is frozen"),
+                (_, Some(network)) => (Step::Connect { object, container: id, network: network.clone() }, "it was taken off its network"),
+                (_, None) => return,
             }
         }
+    };
+    match view.heal_due(&key, 1) {
+        Some(due) => draft.hold(key, "changed by hand again; backs off", Some(due)),
+        None => drop(draft.step(step, reason)),
     }
+}
+
+fn never(image: &str) -> String {
+    format!("image `{image}` is not on the host, and its pull policy is Never")
 }
 
 /// Returns what a new replica of a workload still waits for, or `None` if it can be created.
-pub(super) fn missing(view: &View<'_>, workload: &Workload, changing: bool) -> Option<String> {
-    let live = &view.observed.live;
-    for network in &workload.template.networks {
-        if !live.networks.iter().any(|known| known.name == *network) {
-            return Some(format!("waits for network `{network}`"));
-        }
+pub(super) fn missing(view: &View<'_>, workload: &Workload) -> Option<String> {
+    if let Some(network) = workload.template.networks.iter().find(|network| !view.has_network(network)) {
+        return Some(format!("waits for network `{network}`"));
     }
-    if let Some((image, policy)) = view.missing_images(workload, changing).first() {
+    if let Some((image, policy)) = view.missing_images(workload, view.is_changing(&workload.id)).first() {
         return Some(match (view.observed.failures.get(&Step::Pull { image: (*image).to_owned() }.key()), policy) {
-            (_, PullPolicy::Never) => format!("image `{image}` is not on the host, and its pull policy is Never"),
+            (_, PullPolicy::Never) => never(image),
             (Some(failed), _) => format!("waits for image `{image}`: {}", failed.failure.message),
             (None, _) => format!("waits for image `{image}`"),
         });
@@ -90,18 +89,13 @@ pub(super) fn missing(view: &View<'_>, workload: &Workload, changing: bool) -> O
     for mount in workload.template.containers.iter().flat_map(|container| &container.mounts) {
         if let MountSource::Volume(id) = &mount.source
             && let Some(volume) = view.desired.volumes.get(id)
-            && !live.volumes.iter().any(|known| known.name == volume.host_name)
+            && !view.has_volume(&volume.host_name)
         {
             return Some(format!("waits for volume `{}`", volume.host_name));
         }
     }
-    for front in view.desired.fronts.values() {
-        let running = |container: &&crate::observed::Container| container.labels.as_ref().is_some_and(|labels| labels.object == front.id);
-        if !live.containers.iter().find(running).is_some_and(|container| container.is_running()) {
-            return Some(format!("waits for front `{}`", front.host_name));
-        }
-    }
-    None
+    let down = |front: &&Front| !view.front(&front.id).is_some_and(|container| container.is_running());
+    view.desired.fronts.values().find(down).map(|front| format!("waits for front `{}`", front.host_name))
 }
 
 /// Tells whether a workload may need new replicas.
@@ -130,8 +124,8 @@ fn content_volumes<'a>(view: &'a View<'_>) -> impl Iterator<Item = (&'a str, &'a
 
 /// Delivered files go when neither a container nor the desired state uses them, and not in the middle
 /// of a change: a rollout that fails goes back to the old ones.
-fn remove_unused_content(view: &View<'_>, changes: &[Change], draft: &mut Draft<'_>) {
-    if !changes.is_empty() || view.all_replicas().any(|(_, replicas)| replicas.iter().any(|replica| replica.busy)) {
+fn remove_unused_content(view: &View<'_>, draft: &mut Draft<'_>) {
+    if view.is_changing_at_all() || view.all_replicas().any(|(_, replicas)| replicas.iter().any(|replica| replica.busy)) {
         return;
     }
     for (id, volume) in content_volumes(view) {

@@ -38,7 +38,7 @@ pub fn cared_for(desired: &Desired, observed: &Observed, now: Time) -> Vec<Cared
                 container: replica.container.id.clone(),
                 started: replica.container.started?,
                 address: replica.container.addresses.values().next().copied(),
-                care: replica.care.clone(),
+                care: (*replica.care).clone(),
             })
         })
         .collect()

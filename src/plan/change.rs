@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{Desired, Service, Workload, field};
+use crate::desired::{Care, Desired, Service, Workload, field};
 use crate::hash::{FieldValue, Fields, sha256};
 use crate::name::{Kind, ObjectId};
 
@@ -25,11 +25,11 @@ pub(super) fn changes(view: &View<'_>) -> Vec<Change> {
 
 /// Networks, volumes and fronts that were never made.
 fn ground(view: &View<'_>) -> Vec<Change> {
-    let (desired, live) = (view.desired, &view.observed.live);
-    let networks = desired.networks.values().filter(|wanted| !live.networks.iter().any(|known| known.name == wanted.host_name));
-    let volumes = desired.volumes.values().filter(|wanted| !live.volumes.iter().any(|known| known.name == wanted.host_name));
-    let fronts = desired.fronts.values().filter(|wanted| !drift::has_front(view, &wanted.id));
-    let missing = networks.map(|network| &network.id).chain(volumes.map(|volume| &volume.id)).chain(fronts.map(|front| &front.id));
+    let desired = view.desired;
+    let networks = desired.networks.values().filter(|wanted| !view.has_network(&wanted.host_name)).map(|network| &network.id);
+    let volumes = desired.volumes.values().filter(|wanted| !view.has_volume(&wanted.host_name)).map(|volume| &volume.id);
+    let fronts = desired.fronts.keys().filter(|id| view.front(id).is_none());
+    let missing = networks.chain(volumes).chain(fronts);
     missing.filter(|id| !view.observed.record.applied.contains_key(id)).map(|id| created(id, Vec::new())).collect()
 }
 
@@ -42,16 +42,21 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
         return None;
     }
     let wanted = workload_fields(workload);
-    let applied = view.observed.record.applied.get(&workload.id).map(|applied| &applied.fields);
-    let staying = view.replicas(&workload.id).iter().find(|replica| replica.standing != Standing::Leaving);
+    let record = &view.observed.record;
+    let applied = record.applied.get(&workload.id).map(|applied| &applied.fields);
+    let has_other = view.has_other(&workload.id);
+    // A half-made first deployment is still that one, and not a change of what runs.
+    let first = record.begun.get(&workload.id).is_some_and(|begun| begun.first);
+    let staying = |standing| view.standing(&workload.id, standing).next();
+    let staying = staying(Standing::Old).or_else(|| staying(Standing::Current)).filter(|_| !first);
     match (applied, staying) {
         (Some(applied), _) => {
             let fields = differences(applied, &wanted);
             let replaced = fields.iter().any(|field| field.consequence == RECREATES);
-            let action = if replaced || view.has_old(&workload.id) { ChangeAction::Recreate } else { ChangeAction::Update };
+            let action = if replaced || has_other { ChangeAction::Recreate } else { ChangeAction::Update };
             let reason = match fields.is_empty() {
                 false => "changed in Git",
-                true if view.has_old(&workload.id) => "replicas of another revision are left",
+                true if has_other => "replicas of another revision are left",
                 true => return None,
             };
             Some(Change { object: workload.id.clone(), action, fields, reason: reason.to_owned() })
@@ -62,8 +67,8 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
             Some(created(&workload.id, fields))
         }
         (None, Some(replica)) => {
-            let unlike = drift::unlike_fields(replica.container, workload).into_iter().map(recreating);
-            let mut fields: Vec<FieldChange> = unlike.collect();
+            let unlike = if has_other { drift::unlike_fields(replica.container, workload) } else { Vec::new() };
+            let mut fields: Vec<FieldChange> = unlike.into_iter().map(recreating).collect();
             let count = view.standing(&workload.id, Standing::Current).chain(view.standing(&workload.id, Standing::Old)).count();
             if count != workload.replicas as usize {
                 fields.push(FieldChange {
@@ -73,8 +78,8 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
                     consequence: SCALES.to_owned(),
                 });
             }
-            let action = if view.has_old(&workload.id) { ChangeAction::Recreate } else { ChangeAction::Update };
-            let nothing = fields.is_empty() && !view.has_old(&workload.id);
+            let action = if has_other { ChangeAction::Recreate } else { ChangeAction::Update };
+            let nothing = fields.is_empty() && !has_other;
             (!nothing).then(|| Change { object: workload.id.clone(), action, fields, reason: "differs from what runs".to_owned() })
         }
     }
@@ -164,10 +169,18 @@ pub fn service_fields(service: &Service) -> Fields {
 
 /// Returns the digest of what an application asks for: equal for two commits that ask for the same.
 pub fn digest(desired: &Desired) -> String {
-    let workloads = desired.workloads.values().map(|workload| (&workload.id, workload_fields(workload)));
-    let services = desired.services.values().map(|service| (&service.id, service_fields(service)));
-    let all: Vec<(&ObjectId, Fields)> = workloads.chain(services).collect();
-    sha256(serde_json::to_string(&all).expect("fields become JSON").as_bytes())
+    let workloads: Vec<String> = desired.workloads.values().map(|workload| workload_digest(workload, desired)).collect();
+    let services: Vec<(&ObjectId, Fields)> = desired.services.values().map(|service| (&service.id, service_fields(service))).collect();
+    sha256(serde_json::to_string(&(workloads, services)).expect("fields become JSON").as_bytes())
+}
+
+/// Returns the digest of all that a workload asks for: its fields, its probes, and how it is rolled,
+/// because a rollout may fail for any of these.
+pub fn workload_digest(workload: &Workload, desired: &Desired) -> String {
+    let care = Care::new(workload, desired);
+    let Workload { id, strategy, min_ready, deadline, paused, .. } = workload;
+    let text = serde_json::to_string(&(id, workload_fields(workload), care, min_ready, deadline, paused)).expect("fields become JSON");
+    sha256(format!("{text} {strategy:?}").as_bytes())
 }
 
 /// Returns the manifest's path of a canonical field; Docker's where a manifest has no word for it.

@@ -15,12 +15,12 @@ pub(super) struct Draft<'a> {
     view: &'a View<'a>,
     steps: BTreeMap<String, PlannedStep>,
     order: Vec<String>,
-    held: Vec<Held>,
+    held: BTreeMap<String, BTreeMap<String, Option<Time>>>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(view: &'a View<'a>) -> Self {
-        Draft { view, steps: BTreeMap::new(), order: Vec::new(), held: Vec::new() }
+        Draft { view, steps: BTreeMap::new(), order: Vec::new(), held: BTreeMap::new() }
     }
 
     /// Adds a step; returns whether it is (or is being) done.
@@ -30,12 +30,12 @@ impl<'a> Draft<'a> {
             return true;
         }
         if let Some(failed) = self.view.observed.failures.get(&key)
+            && failed.step.action() == step.action()
             && self.view.now < failed.retry_at
         {
-            let wait = format_duration(failed.retry_at.since(self.view.now));
             let reason = match failed.failure.class {
                 Class::Waiting => failed.failure.message.clone(),
-                _ => format!("{}; tries again in {wait}", failed.failure.message),
+                _ => format!("{}; tries again in {}", failed.failure.message, format_duration(failed.retry_at.since(self.view.now))),
             };
             self.hold(key, reason, Some(failed.retry_at));
             return false;
@@ -49,28 +49,24 @@ impl<'a> Draft<'a> {
     /// Adds a step in place of any other for its object: who leaves is not healed first.
     pub(super) fn supersede(&mut self, step: Step, reason: &str) {
         let key = step.key();
-        if self.steps.remove(&key).is_some() {
-            self.order.retain(|known| *known != key);
-        }
-        self.held.retain(|held| held.object != key);
+        self.steps.remove(&key);
+        self.held.remove(&key);
         self.step(step, reason);
-    }
-
-    /// Tells whether an object begins to leave in this round.
-    pub(super) fn is_leaving(&self, key: &str) -> bool {
-        self.steps.get(key).is_some_and(|planned| matches!(planned.step, Step::Leave { .. }))
     }
 
     /// Notes that something is not safe yet.
     pub(super) fn hold(&mut self, object: impl Into<String>, reason: impl Into<String>, until: Option<Time>) {
-        let held = Held { object: object.into(), reason: reason.into(), until };
-        if !self.held.contains(&held) {
-            self.held.push(held);
-        }
+        self.held.entry(object.into()).or_default().entry(reason.into()).or_insert(until);
     }
 
+    /// Returns the steps in the order in which they were added, and what is held by object.
     pub(super) fn finish(mut self) -> (Vec<PlannedStep>, Vec<Held>) {
+        // A step that superseded another was added twice; it is found once.
         let steps = self.order.iter().filter_map(|key| self.steps.remove(key)).collect();
-        (steps, self.held)
+        let held = self
+            .held
+            .into_iter()
+            .flat_map(|(object, reasons)| reasons.into_iter().map(move |(reason, until)| Held { object: object.clone(), reason, until }));
+        (steps, held.collect())
     }
 }

@@ -12,17 +12,14 @@ use crate::time::Time;
 use super::change::manifest_path;
 use super::replica::{Replica, Standing};
 use super::view::View;
-use super::{Change, Drift, DriftField, DriftKind, Held};
+use super::{Drift, DriftField, DriftKind, Held, prune};
 
 /// Returns what differs on the host although Git did not move.
-pub(super) fn drift(view: &View<'_>, changes: &[Change]) -> Vec<Drift> {
+pub(super) fn drift(view: &View<'_>) -> Vec<Drift> {
     let mut drift = ground(view);
-    for workload in view.desired.workloads.values().filter(|workload| !view.changes(&workload.id, changes)) {
-        drift.extend(
-            view.standing(&workload.id, Standing::Current)
-                .filter(|replica| !replica.busy)
-                .filter_map(|replica| replica_drift(view, workload, replica)),
-        );
+    for workload in view.desired.workloads.values().filter(|workload| !view.is_changing(&workload.id)) {
+        let stay = view.replicas(&workload.id).iter().filter(|replica| replica.standing == Standing::Current || replica.drifted);
+        drift.extend(stay.filter(|replica| !replica.busy).filter_map(|replica| replica_drift(view, workload, replica)));
         drift.extend(number(view, workload));
     }
     drift
@@ -30,26 +27,19 @@ pub(super) fn drift(view: &View<'_>, changes: &[Change]) -> Vec<Drift> {
 
 /// Networks, volumes and fronts that were made once.
 fn ground(view: &View<'_>) -> Vec<Drift> {
-    let (desired, live) = (view.desired, &view.observed.live);
-    let applied = |id: &ObjectId| view.observed.record.applied.contains_key(id);
-    let networks = desired.networks.values().filter(|wanted| !live.networks.iter().any(|known| known.name == wanted.host_name));
-    let volumes = desired.volumes.values().filter(|wanted| !live.volumes.iter().any(|known| known.name == wanted.host_name));
-    let gone = networks.map(|network| &network.id).chain(volumes.map(|volume| &volume.id));
-    let mut drift: Vec<Drift> = gone.filter(|id| applied(id)).map(|id| entry(view, id, DriftKind::Missing, Vec::new(), None)).collect();
-    for front in desired.fronts.values() {
-        let container = live.containers.iter().find(|container| container.labels.as_ref().is_some_and(|labels| labels.object == front.id));
-        let busy = view.is_busy(&front.id.to_string());
-        match container {
-            None if applied(&front.id) && !busy => drift.push(entry(view, &front.id, DriftKind::Missing, Vec::new(), None)),
-            Some(container) if !busy => {
-                let lost: Vec<DriftField> = lost_networks(container, &front.networks);
-                match state_of(container) {
-                    Some(kind) => drift.push(entry(view, &front.id, kind, Vec::new(), container.finished)),
-                    None if !lost.is_empty() => drift.push(entry(view, &front.id, DriftKind::Changed, lost, None)),
-                    None => {}
-                }
-            }
-            _ => {}
+    let desired = view.desired;
+    let networks = desired.networks.values().filter(|wanted| !view.has_network(&wanted.host_name)).map(|network| &network.id);
+    let volumes = desired.volumes.values().filter(|wanted| !view.has_volume(&wanted.host_name)).map(|volume| &volume.id);
+    let fronts = desired.fronts.keys().filter(|id| view.front(id).is_none());
+    let gone = networks.chain(volumes).chain(fronts).filter(|id| view.observed.record.applied.contains_key(id));
+    let mut drift: Vec<Drift> = gone.map(|id| entry(view, id, DriftKind::Missing, Vec::new(), None)).collect();
+    for front in desired.fronts.values().filter(|front| !view.is_busy(&front.id.to_string())) {
+        let Some(container) = view.front(&front.id) else { continue };
+        let lost = lost_networks(container, &front.networks);
+        match state_of(container) {
+            Some(kind) => drift.push(entry(view, &front.id, kind, Vec::new(), container.finished)),
+            None if !lost.is_empty() => drift.push(entry(view, &front.id, DriftKind::Changed, lost, None)),
+            None => {}
         }
     }
     drift
@@ -72,16 +62,26 @@ fn replica_drift(view: &View<'_>, workload: &Workload, replica: &Replica<'_>) ->
     let container = replica.container;
     if let Some(what) = state_of(container) {
         let since = container.stopped_by_hand.or(container.finished);
-        return Some(entry(view, &replica.id, what, Vec::new(), since));
+        return Some(entry(view, replica.id, what, Vec::new(), since));
     }
     let mut fields = unlike_in_place(container, workload);
+    fields.extend(surplus_limit(container, workload));
     fields.extend(lost_networks(container, &workload.template.networks));
-    fields.extend(moved_tag(view, container, workload));
-    (!fields.is_empty()).then(|| entry(view, &replica.id, DriftKind::Changed, fields, None))
+    let moved = moved_tag(view, container, workload);
+    // Without pull policy Always a moved tag is reported and nothing more.
+    let healed = !fields.is_empty() || replica.drifted;
+    fields.extend(moved);
+    let drift = entry(view, replica.id, DriftKind::Changed, fields, None);
+    (!drift.fields.is_empty()).then_some(Drift { healed: drift.healed && healed, ..drift })
+}
+
+/// Tells whether a container is on a network, also while it does not run.
+pub(super) fn is_connected(container: &Container, network: &str) -> bool {
+    container.fields.contains_key(&field::network(network))
 }
 
 fn lost_networks(container: &Container, networks: &[String]) -> Vec<DriftField> {
-    let lost = networks.iter().filter(|network| !container.fields.contains_key(&field::network(network)));
+    let lost = networks.iter().filter(|network| !is_connected(container, network));
     lost.map(|network| DriftField {
         path: manifest_path("", &field::network(network)),
         expected: Some("connected".to_owned()),
@@ -104,12 +104,15 @@ fn moved_tag(view: &View<'_>, container: &Container, workload: &Workload) -> Opt
 
 /// Too few or too many replicas.
 fn number(view: &View<'_>, workload: &Workload) -> Option<Drift> {
-    let count = view.standing(&workload.id, Standing::Current).count();
+    let current = view.standing(&workload.id, Standing::Current).count();
+    let drifted = view.standing(&workload.id, Standing::Old).filter(|replica| replica.drifted).count();
     let wanted = workload.replicas as usize;
-    let what = match count.cmp(&wanted) {
-        std::cmp::Ordering::Less => DriftKind::Missing,
-        std::cmp::Ordering::Greater => DriftKind::Extra,
-        std::cmp::Ordering::Equal => return None,
+    let (what, count) = if current > wanted {
+        (DriftKind::Extra, current)
+    } else if current + drifted < wanted {
+        (DriftKind::Missing, current + drifted)
+    } else {
+        return None;
     };
     let field = DriftField { path: "spec.replicas".to_owned(), expected: Some(wanted.to_string()), actual: Some(count.to_string()) };
     Some(entry(view, &workload.id, what, vec![field], None))
@@ -126,12 +129,13 @@ pub(super) fn deferred(view: &View<'_>) -> Vec<Held> {
         reason: "its secret values were hashed with another key and are taken as unchanged".to_owned(),
         until: None,
     };
-    view.desired.workloads.values().filter(lost).map(held).collect()
-}
-
-/// Tells whether the host has a front.
-pub(super) fn has_front(view: &View<'_>, id: &ObjectId) -> bool {
-    view.observed.live.containers.iter().any(|container| container.labels.as_ref().is_some_and(|labels| labels.object == *id))
+    let kept = |(id, _): (&ObjectId, _)| Held {
+        object: id.to_string(),
+        reason: "no longer in Git; `prune: false` keeps it".to_owned(),
+        until: None,
+    };
+    let gone = prune::gone(view).filter(|_| !view.desired.settings.prune);
+    view.desired.workloads.values().filter(lost).map(held).chain(gone.map(kept)).collect()
 }
 
 /// Returns the fields of a container that are changed in place and are not what its workload wants.
@@ -153,6 +157,16 @@ pub(super) fn unlike_fields(container: &Container, workload: &Workload) -> Vec<D
         }
         None => Vec::new(),
     }
+}
+
+/// Returns a limit that somebody put on a container and its workload does not ask for. It cannot be
+/// taken off a live one: Docker ignores a zero.
+pub(super) fn surplus_limit(container: &Container, workload: &Workload) -> Option<DriftField> {
+    let (name, spec) = spec_of(container, workload)?;
+    [field::MEMORY_LIMIT, field::MEMORY_REQUEST, field::CPU_LIMIT].into_iter().find_map(|path| {
+        let live = container.fields.get(path).filter(|live| !live.inherited && !spec.in_place.contains_key(path))?;
+        Some(DriftField { path: manifest_path(name, path), expected: None, actual: Some(live.value.clone()) })
+    })
 }
 
 fn spec_of<'a>(container: &Container, workload: &'a Workload) -> Option<(&'a str, &'a crate::desired::ContainerSpec)> {

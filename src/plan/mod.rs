@@ -10,6 +10,7 @@ mod care;
 pub mod change;
 mod draft;
 mod drift;
+mod moves;
 mod prune;
 mod replica;
 pub mod rollout;
@@ -209,14 +210,16 @@ pub struct DriftField {
 
 /// Plans one round of one application.
 pub fn plan(desired: &Desired, claims: &Claims, observed: &Observed, now: Time) -> Plan {
-    let view = View::new(desired, claims, observed, now);
+    let mut view = View::new(desired, claims, observed, now);
     let changes = change::changes(&view);
-    let drift = drift::drift(&view, &changes);
+    view.note_changes(&changes);
+    let view = view;
+    let drift = drift::drift(&view);
     let mut draft = Draft::new(&view);
     if desired.settings.mode != Mode::Observe {
-        base::plan(&view, &changes, &mut draft);
+        base::plan(&view, &mut draft);
         for workload in desired.workloads.values() {
-            workload::plan(&view, workload, &changes, &mut draft);
+            workload::plan(&view, workload, &mut draft);
         }
         prune::plan(&view, &mut draft);
     }
@@ -257,12 +260,13 @@ impl Plan {
         aggregate(self.workloads.iter().map(|workload| workload.health))
     }
 
-    /// Tells whether nothing is left to do or to wait for.
+    /// Tells whether nothing is left to do or to wait for. What drifts and is not healed stays as it is,
+    /// and so does what its author suspended.
     pub fn is_converged(&self) -> bool {
         self.changes.is_empty()
             && self.steps.is_empty()
             && self.held.is_empty()
-            && self.drift.is_empty()
-            && self.health() == Health::Healthy
+            && self.drift.iter().all(|drift| !drift.healed)
+            && self.health() <= Health::Suspended
     }
 }

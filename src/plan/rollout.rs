@@ -32,6 +32,8 @@ pub struct Moves {
     pub create: u32,
     /// So many of the wanted template leave: there are too many.
     pub leave_new: u32,
+    /// At most so many of those serve: one that is still being made is no reason to lose one that serves.
+    pub leave_new_serving: u32,
     /// So many old ones that do not serve leave.
     pub leave_old_broken: u32,
     /// So many old ones that serve leave.
@@ -64,6 +66,7 @@ pub fn moves(counts: Counts) -> Moves {
     let mut moves = Moves::default();
     if new > desired {
         moves.leave_new = new - desired;
+        moves.leave_new_serving = (new_serving + old_serving).saturating_sub(desired).min(moves.leave_new).min(new_serving);
     } else {
         moves.create = (desired + surge).saturating_sub(new + old).min(desired - new);
     }
@@ -71,10 +74,10 @@ pub fn moves(counts: Counts) -> Moves {
         return moves;
     }
     let new = new + moves.create - moves.leave_new;
-    let new_serving = new_serving.min(new);
+    let new_serving = new_serving - moves.leave_new_serving;
     let floor = desired.saturating_sub(unavailable);
     // New replicas that do not serve yet may still turn out broken: they count as missing.
-    let may_leave = (new + old).saturating_sub(floor + (new - new_serving));
+    let may_leave = (new + old).saturating_sub(floor + new.saturating_sub(new_serving));
     if may_leave == 0 {
         return moves;
     }
@@ -138,8 +141,9 @@ mod tests {
             (counts(2, 0, 1, (1, 0), (1, 0)), Moves::default()),
             (counts(3, 0, 1, (0, 0), (3, 2)), Moves { leave_old_broken: 1, ..Moves::default() }),
             // Scaling down.
-            (counts(2, 1, 0, (4, 4), (0, 0)), Moves { leave_new: 2, ..Moves::default() }),
-            (counts(0, 1, 0, (2, 2), (0, 0)), Moves { leave_new: 2, ..Moves::default() }),
+            (counts(2, 1, 0, (4, 4), (0, 0)), Moves { leave_new: 2, leave_new_serving: 2, ..Moves::default() }),
+            (counts(2, 1, 0, (4, 2), (0, 0)), Moves { leave_new: 2, ..Moves::default() }),
+            (counts(0, 1, 0, (2, 2), (0, 0)), Moves { leave_new: 2, leave_new_serving: 2, ..Moves::default() }),
             // A new template in the middle of a rollout: the half-finished one is old at once.
             (counts(4, 1, 1, (0, 0), (5, 3)), Moves { leave_old_broken: 2, ..Moves::default() }),
             // To zero with old ones left.
@@ -162,7 +166,7 @@ mod tests {
                 assert!(new + old + moves.create <= desired + surge);
             }
             let serving = counts.new_serving + counts.old_serving;
-            assert!(serving - moves.leave_old >= serving.min(desired - unavailable.min(desired)));
+            assert!(serving - moves.leave_old - moves.leave_new_serving >= serving.min(desired - unavailable.min(desired)));
             assert!(moves.leave_old + moves.leave_old_broken <= old);
             assert!(moves.leave_new <= new);
         }

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::desired::Workload;
-use crate::host::Class;
+use crate::host::{Class, Step};
 use crate::name::ObjectId;
 use crate::observed::{Failed, State};
 use crate::time::format_duration;
 
+use super::drift;
 use super::replica::{Replica, Standing};
 use super::view::View;
-use super::{change, drift};
 
 /// Whether the host is what Git asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,6 +69,8 @@ pub struct WorkloadStatus {
 
 /// So many restarts of a replica that never became ready mean that it will not become ready.
 const EXITS: u32 = 5;
+/// So many refusals in a row by the host mean that it will not take it.
+const REJECTIONS: u32 = 3;
 
 /// Tells whether a workload is as Git asks and all its replicas serve.
 pub(super) fn is_settled(view: &View<'_>, workload: &Workload) -> bool {
@@ -138,29 +140,27 @@ fn health(view: &View<'_>, workload: &Workload, replicas: &[&Replica<'_>], (upda
 /// Only what a replica does, or what a person must change, fails a rollout. An image that is not there,
 /// or a host that is in the way, is waiting.
 pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
-    let rejected = view.observed.failures.iter().find(|(key, failed)| {
-        let of_workload = key.strip_prefix(&workload.id.to_string()).is_some_and(|rest| rest.starts_with('/'));
-        of_workload && failed.failure.class == Class::User && failed.count >= 3
+    let rejected = view.observed.failures.values().find(|failed| {
+        let refused = failed.failure.class == Class::User && failed.count >= REJECTIONS;
+        refused && matches!(&failed.step, Step::Create { replica } if replica.workload() == workload.id)
     });
-    if let Some((_, failed)) = rejected {
+    if let Some(failed) = rejected {
         return Some(failed.failure.message.clone());
     }
     let current: Vec<&Replica<'_>> = view.standing(&workload.id, Standing::Current).collect();
     let serving = current.iter().filter(|replica| replica.serving).count();
-    if current.is_empty() || serving == workload.replicas as usize {
+    if workload.paused || current.is_empty() || serving == workload.replicas as usize {
         return None;
     }
     // A workload that was settled once and lost a replica is healed, not rolled back.
-    if view.observed.record.applied.get(&workload.id).is_some_and(|applied| applied.fields == change::workload_fields(workload)) {
-        return None;
-    }
-    let stuck = |replica: &&&Replica<'_>| !replica.serving && replica.ready_since.is_none();
-    let going_back = !view.observed.record.healthy.is_empty();
-    if let Some(replica) = current.iter().filter(stuck).find(|replica| replica.container.restarts >= EXITS && going_back) {
+    let begun = view.observed.record.begun.get(&workload.id)?;
+    let stuck = |replica: &&&Replica<'_>| !replica.serving && replica.ready_since.is_none() && replica.container.created >= begun.at;
+    if let Some(replica) = current.iter().filter(stuck).find(|replica| replica.container.restarts >= EXITS) {
         return Some(format!("{} ended {} times without becoming ready", replica.id, replica.container.restarts));
     }
     let deadline = workload.deadline?;
-    let progress = current.iter().map(|replica| replica.ready_since.unwrap_or(replica.container.created)).max()?;
+    let moved = |replica: &&Replica<'_>| replica.ready_since.map_or(replica.container.created, |since| since + workload.min_ready);
+    let progress = current.iter().map(moved).max()?.max(begun.at);
     let progress = progress.max(view.observed.since); // Nobody asked its probes before.
     let waits = current.iter().any(|replica| !replica.serving);
     (waits && view.now >= progress + deadline).then(|| format!("no progress for {} (the progress deadline)", format_duration(deadline)))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::desired::{Care, Desired, Exclusive, Mode, PullPolicy, Workload};
 use crate::hash::sha256;
+use crate::host::Step;
 use crate::name::{Name, ObjectId};
 use crate::observed::{Container, Observed};
 use crate::time::Time;
@@ -19,12 +20,16 @@ pub(super) struct View<'a> {
     pub(super) now: Time,
     replicas: BTreeMap<ObjectId, Vec<Replica<'a>>>,
     pending: BTreeMap<ObjectId, BTreeSet<Name>>,
+    fronts: BTreeMap<&'a ObjectId, &'a Container>,
+    networks: BTreeSet<&'a str>,
+    volumes: BTreeSet<&'a str>,
+    changing: BTreeSet<ObjectId>,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(desired: &'a Desired, claims: &'a Claims, observed: &'a Observed, now: Time) -> Self {
         let mut replicas: BTreeMap<ObjectId, Vec<Replica<'a>>> = BTreeMap::new();
-        let facts = facts(desired);
+        let facts = facts(desired, observed);
         for (container, labels) in observed.live.replicas(&desired.installation.owner, &desired.application) {
             let id = labels.object.workload();
             let replica = Replica::new(container, labels, facts.get(&id), observed, now);
@@ -33,7 +38,19 @@ impl<'a> View<'a> {
         for list in replicas.values_mut() {
             list.sort_by(|a, b| (a.container.created, &a.container.name).cmp(&(b.container.created, &b.container.name)));
         }
-        let mut view = View { desired, claims, observed, now, replicas, pending: BTreeMap::new() };
+        let fronts = observed.live.containers.iter().filter_map(|container| Some((container.labels.as_ref()?, container)));
+        let mut view = View {
+            desired,
+            claims,
+            observed,
+            now,
+            replicas,
+            pending: BTreeMap::new(),
+            fronts: fronts.filter(|(labels, _)| labels.is_front()).map(|(labels, container)| (&labels.object, container)).collect(),
+            networks: observed.live.networks.iter().map(|network| network.name.as_str()).collect(),
+            volumes: observed.live.volumes.iter().map(|volume| volume.name.as_str()).collect(),
+            changing: BTreeSet::new(),
+        };
         view.pending = view.find_pending();
         view
     }
@@ -55,12 +72,13 @@ impl<'a> View<'a> {
 
     fn find_pending(&self) -> BTreeMap<ObjectId, BTreeSet<Name>> {
         let mut pending: BTreeMap<ObjectId, BTreeSet<Name>> = BTreeMap::new();
-        for key in self.observed.in_flight.keys() {
-            let Ok(ObjectId { replica: Some(replica), namespace, kind, name }) = ObjectId::try_from(key.clone()) else { continue };
-            let id = ObjectId::new(namespace, kind, name);
-            let seen = self.replicas(&id).iter().any(|known| known.id.replica.as_ref() == Some(&replica));
-            if !seen && self.desired.workloads.contains_key(&id) {
-                pending.entry(id).or_default().insert(replica);
+        for in_flight in self.observed.in_flight.values() {
+            // One that is being removed is not seen either, and is not on its way.
+            let Step::Create { replica } = &in_flight.step else { continue };
+            let id = replica.workload();
+            let seen = self.replicas(&id).iter().any(|known| known.id == replica);
+            if let Some(name) = replica.replica.clone().filter(|_| !seen && self.desired.workloads.contains_key(&id)) {
+                pending.entry(id).or_default().insert(name);
             }
         }
         pending
@@ -85,10 +103,11 @@ impl<'a> View<'a> {
         self.applies() && self.desired.settings.self_heal
     }
 
-    /// Returns when an object that was healed lately may be healed again; `None` if it may be now.
-    pub(super) fn heal_due(&self, key: &str) -> Option<Time> {
+    /// Returns when an object that was healed lately may be healed again; `None` if it may be now. An
+    /// object that stands for several replicas may be healed once for each before it waits longer.
+    pub(super) fn heal_due(&self, key: &str, replicas: u32) -> Option<Time> {
         let heal = self.observed.record.heals.get(key)?;
-        Some(heal.at + heal_delay(heal.count)).filter(|due| self.now < *due)
+        Some(heal.at + heal_delay(heal.count / replicas.max(1))).filter(|due| self.now < *due)
     }
 
     /// Returns names for `count` new replicas. They follow from the template and the names in use, so a
@@ -109,48 +128,82 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    /// Tells whether one object changes in this plan.
-    pub(super) fn changes(&self, object: &ObjectId, changes: &[Change]) -> bool {
-        changes.iter().any(|change| change.object == *object)
+    /// Takes in what Git changes: everything about these objects is part of a change, not drift.
+    pub(super) fn note_changes(&mut self, changes: &[Change]) {
+        self.changing = changes.iter().map(|change| change.object.clone()).collect();
     }
 
-    /// Returns who keeps a workload from having what only one can have, as half a sentence.
-    pub(super) fn blocked_by(&self, workload: &Workload) -> Option<String> {
-        for exclusive in &workload.exclusive {
-            match exclusive {
-                Exclusive::Volume(id) => {
-                    let volume = self.desired.volumes.get(id)?;
-                    if let Some(user) = self.users(|container| container.writes.contains(&volume.host_name)).next() {
-                        return Some(format!("`{}` still has volume `{}`", user.name, volume.host_name));
-                    }
-                }
-                Exclusive::HostPort(protocol, port) => {
-                    let publishes = |container: &Container| {
-                        container.published.iter().any(|held| held.protocol == *protocol && held.host_port == *port)
-                    };
-                    if let Some(user) = self.users(publishes).next() {
-                        return Some(format!("`{}` still has port {port}/{} of the host", user.name, protocol.as_str()));
-                    }
-                    if let Some(owner) = self.claims.ports.get(&(*protocol, *port)) {
-                        return Some(format!("application `{owner}` has port {port}/{} of the host", protocol.as_str()));
-                    }
-                }
+    /// Tells whether Git changes one object.
+    pub(super) fn is_changing(&self, object: &ObjectId) -> bool {
+        self.changing.contains(object)
+    }
+
+    /// Tells whether Git changes anything.
+    pub(super) fn is_changing_at_all(&self) -> bool {
+        !self.changing.is_empty()
+    }
+
+    /// Returns the container of a front.
+    pub(super) fn front(&self, id: &ObjectId) -> Option<&'a Container> {
+        self.fronts.get(id).copied()
+    }
+
+    /// Tells whether the host has a network of this name.
+    pub(super) fn has_network(&self, name: &str) -> bool {
+        self.networks.contains(name)
+    }
+
+    /// Tells whether the host has a volume of this name.
+    pub(super) fn has_volume(&self, name: &str) -> bool {
+        self.volumes.contains(name)
+    }
+
+    /// Returns what keeps a workload from having what only one can have.
+    pub(super) fn obstacle(&self, workload: &Workload) -> Option<Obstacle> {
+        let obstacles = workload.exclusive.iter().filter_map(|exclusive| self.holder(exclusive));
+        // What will not go by itself counts more.
+        obstacles.min_by_key(|obstacle| obstacle.goes)
+    }
+
+    /// Tells whether a container has what only one can have.
+    pub(super) fn has(&self, container: &Container, exclusive: &Exclusive) -> bool {
+        match exclusive {
+            Exclusive::Volume(id) => self.desired.volumes.get(id).is_some_and(|volume| container.writes.contains(&volume.host_name)),
+            Exclusive::HostPort(protocol, port) => {
+                container.published.iter().any(|held| held.protocol == *protocol && held.host_port == *port)
             }
         }
-        None
     }
 
-    /// Returns containers that use something and that the host could still start.
-    fn users(&self, uses: impl Fn(&Container) -> bool) -> impl Iterator<Item = &'a Container> {
-        self.observed.live.containers.iter().filter(move |container| container.may_run() && uses(container))
+    fn holder(&self, exclusive: &Exclusive) -> Option<Obstacle> {
+        let (thing, owner) = match exclusive {
+            Exclusive::Volume(id) => (format!("volume `{}`", self.desired.volumes.get(id)?.host_name), None),
+            Exclusive::HostPort(protocol, port) => {
+                (format!("port {port}/{} of the host", protocol.as_str()), self.claims.ports.get(&(*protocol, *port)))
+            }
+        };
+        // Whoever the host could still start has it.
+        let holder = self.observed.live.containers.iter().find(|container| container.may_run() && self.has(container, exclusive));
+        match (holder, owner) {
+            (Some(holder), _) => {
+                let ours = holder.labels.as_ref().is_some_and(|labels| {
+                    labels.owner == self.desired.installation.owner && labels.application.as_ref() == Some(&self.desired.application)
+                });
+                Some(Obstacle { reason: format!("`{}` still has {thing}", holder.name), goes: ours })
+            }
+            (None, Some(owner)) => Some(Obstacle { reason: format!("application `{owner}` has {thing}"), goes: false }),
+            (None, None) => None,
+        }
     }
 
     /// Returns the images of a workload that must be pulled before a replica is created, and whether
     /// they may be pulled at all.
     pub(super) fn missing_images(&self, workload: &'a Workload, changing: bool) -> Vec<(&'a str, PullPolicy)> {
         let needed = |image: &str, policy| match policy {
+            _ if !self.observed.live.has_image(image) => true,
+            // A replica that was lost is made again from what the host has.
             PullPolicy::Always => changing && self.observed.pulled.get(image) != Some(&self.desired.revision),
-            PullPolicy::IfNotPresent | PullPolicy::Never => !self.observed.live.has_image(image),
+            PullPolicy::IfNotPresent | PullPolicy::Never => false,
         };
         let images = workload.template.containers.iter().map(|container| (container.image.as_str(), container.pull));
         images.filter(|(image, policy)| needed(image, *policy)).collect()
@@ -166,26 +219,42 @@ impl<'a> View<'a> {
         self.replicas(workload).iter().filter(move |replica| replica.standing == standing)
     }
 
-    /// Returns whether a rollout of a workload has old replicas left.
+    /// Returns whether a workload has replicas that are to be replaced.
     pub(super) fn has_old(&self, workload: &ObjectId) -> bool {
         self.standing(workload, Standing::Old).next().is_some()
     }
+
+    /// Returns whether a workload has replicas of another template, not counting those that somebody
+    /// changed.
+    pub(super) fn has_other(&self, workload: &ObjectId) -> bool {
+        self.standing(workload, Standing::Old).any(|replica| !replica.drifted)
+    }
+}
+
+/// What keeps a workload from having what only one can have.
+pub(super) struct Obstacle {
+    /// Who, as half a sentence.
+    pub(super) reason: String,
+    /// It is of this application, and goes by itself when it is time.
+    pub(super) goes: bool,
 }
 
 /// Returns what the replicas of each workload have in common.
-fn facts(desired: &Desired) -> BTreeMap<&ObjectId, Facts<'_>> {
+fn facts<'a>(desired: &'a Desired, observed: &'a Observed) -> BTreeMap<&'a ObjectId, Facts<'a>> {
     let mut ports = desired.targeted_ports_by_workload();
     let served: BTreeSet<&ObjectId> =
         desired.services.values().flat_map(|service| service.backends.iter().map(|backend| &backend.workload)).collect();
-    let facts =
-        |(id, workload)| (id, Facts::new(workload, Care::with_ports(workload, ports.remove(id).unwrap_or_default()), served.contains(id)));
+    let facts = |(id, workload)| {
+        (id, Facts::new(workload, Care::with_ports(workload, ports.remove(id).unwrap_or_default()), served.contains(id), observed))
+    };
     desired.workloads.iter().map(facts).collect()
 }
 
-/// Returns how long to wait after so many heals in a row: 2, 6, 18, 54, 162, then 300 seconds. The
-/// first heal is not delayed. A second tool that fights us must not be fought at full speed.
-pub(super) fn heal_delay(count: u32) -> Duration {
-    Duration::from_secs(3u64.saturating_pow(count.saturating_sub(1)).saturating_mul(2).min(300))
+/// Returns how long to wait after so many heals in a row: 0, 2, 6, 18, 54, 162, then 300 seconds. A
+/// second tool that fights us must not be fought at full speed.
+fn heal_delay(count: u32) -> Duration {
+    let seconds = count.checked_sub(1).map_or(0, |power| 3u64.saturating_pow(power).saturating_mul(2));
+    Duration::from_secs(seconds.min(300))
 }
 
 /// Returns the n-th suffix of a workload's replicas: five characters that cannot form words.

@@ -19,6 +19,7 @@ struct Running {
     step: Step,
     done_at: Time,
     fault: Option<Fault>,
+    orphan: bool,
 }
 
 /// A host in memory.
@@ -29,6 +30,7 @@ pub struct Host {
     live: Live,
     now: Time,
     running: Vec<Running>,
+    untold: Vec<(Step, Outcome)>,
     next_id: u32,
 }
 
@@ -63,26 +65,39 @@ impl Host {
         let fault = self.scene.faults.remove(&step.key());
         let factor = if fault == Some(Fault::Slow) { 10 } else { 1 };
         let done_at = self.now + self.duration(&step) * factor;
-        self.running.push(Running { step, done_at, fault });
+        self.running.push(Running { step, done_at, fault, orphan: false });
     }
 
-    /// Forgets who asked: running steps are carried out all the same, and nobody is told.
+    /// Forgets who asked: running steps are carried out all the same, and nobody is told. What takes
+    /// its time may land long after somebody else has begun to look.
     pub fn disown(&mut self, desired: &Desired) {
+        self.untold.clear();
         for running in std::mem::take(&mut self.running) {
-            let _ = self.carry_out(&running.step, desired);
+            match running.step {
+                Step::Create { .. } | Step::Pull { .. } | Step::Stop { .. } => self.running.push(Running { orphan: true, ..running }),
+                _ => drop(self.end(running, desired)),
+            }
         }
     }
 
-    /// Moves the clock and returns the steps that ended, in order.
+    /// Moves the clock and returns the steps that ended, in order. What a step did can be seen before
+    /// it is told that it ended: those that ended now are returned the next time.
     pub fn advance(&mut self, duration: Duration, desired: &Desired) -> Vec<(Step, Outcome)> {
         self.now = self.now + duration;
         let (mut done, running): (Vec<Running>, Vec<Running>) =
             std::mem::take(&mut self.running).into_iter().partition(|running| running.done_at <= self.now);
         self.running = running;
-        done.sort_by(|a, b| (a.done_at, a.step.key()).cmp(&(b.done_at, b.step.key())));
-        let outcomes = done.into_iter().map(|running| (running.step.clone(), self.end(running, desired))).collect();
+        done.sort_by_key(|running| (running.done_at, running.step.key()));
+        let told = std::mem::take(&mut self.untold);
+        for running in done {
+            let (step, orphan) = (running.step.clone(), running.orphan);
+            let outcome = self.end(running, desired);
+            if !orphan {
+                self.untold.push((step, outcome));
+            }
+        }
         self.live_on();
-        outcomes
+        told
     }
 
     /// Returns what probes say now.
@@ -99,6 +114,8 @@ impl Host {
                 State::Running | State::Restarting | State::Exited(_) if !container.leaving => {
                     container.state = State::Running;
                     container.started = Some(now);
+                    container.stopped_by_hand = None;
+                    container.restarts = 0;
                 }
                 State::Running | State::Restarting | State::Paused => {
                     container.state = State::Exited(0);
@@ -183,6 +200,7 @@ impl Host {
             Step::Pull { image } => return self.pull(image),
             Step::CreateNetwork { network } => {
                 let name = desired.networks.get(network).map(|network| network.host_name.clone()).unwrap_or_default();
+                self.live.networks.retain(|known| known.name != name);
                 self.live.networks.push(Network {
                     id: name.clone(),
                     name,
@@ -203,8 +221,10 @@ impl Host {
             Step::CreateFront { front } => {
                 let network = desired.fronts.get(front).and_then(|front| front.networks.first().cloned());
                 let name = desired.fronts.get(front).map(|front| front.host_name.clone()).unwrap_or_default();
-                let mut container = self.container(name, labels(desired, front.clone(), ""), network);
+                let mut container = self.container(name, labels(desired, front.clone(), ""), network.clone());
                 container.image = "pause".to_owned();
+                let connected = Field { value: "connected".to_owned(), inherited: false };
+                container.fields.extend(network.map(|network| (field::network(&network), connected)));
                 if !self.live.containers.iter().any(|known| known.name == container.name) {
                     self.live.containers.push(container);
                 }

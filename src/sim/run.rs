@@ -14,6 +14,8 @@ use super::Host;
 
 /// The clock's step between two looks.
 const TICK: Duration = Duration::from_millis(100);
+/// The longest step, while nothing is being done.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// One application on the simulated host.
 #[derive(Debug, Clone)]
@@ -111,17 +113,19 @@ impl Run {
     pub fn converge(&mut self, limit: Duration) -> Vec<Turn> {
         let end = self.host.now() + limit;
         let mut turns = Vec::new();
+        let mut tick = TICK;
         loop {
             let turn = self.turn();
             let done = turn.plan.is_converged() && self.reconciler.observed().in_flight.is_empty();
             let refused = !turn.refused.is_empty();
+            tick = if turn.steps.is_empty() && self.reconciler.observed().in_flight.is_empty() { (tick * 2).min(IDLE) } else { TICK };
             if !turn.steps.is_empty() || refused {
                 turns.push(turn);
             }
             if done || refused || self.host.now() >= end {
                 return turns;
             }
-            self.pass(TICK);
+            self.pass(tick);
         }
     }
 
@@ -129,9 +133,19 @@ impl Run {
     /// only the record and what was published are left.
     pub fn kill_agent(&mut self) {
         self.host.disown(&self.desired);
+        self.reconciler = self.again();
+    }
+
+    /// The engine is restarted: what it runs begins anew, and the agent looked away meanwhile.
+    pub fn restart_engine(&mut self) {
+        self.host.restart_engine(&self.desired);
+        self.reconciler = self.again();
+    }
+
+    fn again(&self) -> Reconciler {
         let observed = self.reconciler.observed();
         let traffic = Traffic { connections: Default::default(), ..observed.traffic.clone() };
-        self.reconciler = Reconciler::new(observed.record.clone(), traffic, self.host.now());
+        Reconciler::new(observed.record.clone(), traffic, self.host.now())
     }
 
     /// Returns how many replicas of each workload answer clients: they are published, and run.

@@ -1,8 +1,10 @@
 //! Tests of the whole: one binary, one module per subject.
 
+mod build;
 #[cfg(feature = "agent")]
 mod docker;
 #[cfg(feature = "agent")]
 mod engine;
+mod life;
 #[cfg(feature = "agent")]
 mod serve;
