@@ -10,7 +10,7 @@ use crate::desired::{Desired, Installation, Mode};
 use crate::finding::Finding;
 use crate::git::{Revision, Source};
 use crate::host::Class;
-use crate::manifest::{Context, Format, build};
+use crate::manifest::{Context, build};
 use crate::plan::{Health, Plan, Sync, aggregate};
 use crate::reconcile::{Reconciler, Target};
 use crate::report::ApplicationStatus;
@@ -238,7 +238,7 @@ pub(super) async fn load(config: Application, source: Source, installation: Inst
         installation,
         settings: config.settings.clone(),
         namespace: config.namespace.clone(),
-        format: Format::Auto,
+        format: config.format,
     };
     let built = tokio::task::spawn_blocking(move || build(&tree, &context)).await;
     let (desired, findings) = match built {

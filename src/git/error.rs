@@ -149,13 +149,20 @@ impl Error {
             Error::Empty { .. } => Some("push a first commit".to_owned()),
             Error::Lost { .. } => Some("the branch was rewritten; push a commit that holds what shall run".to_owned()),
             Error::TooLarge { largest, .. } => Some(format!("the largest file in it is `{largest}`; name a smaller folder as path")),
-            Error::Mirror { source, .. } => disk_hint(source.message()),
-            Error::MirrorFolder { source, .. } => disk_hint(&source.to_string()),
+            Error::Mirror { source, .. } => mirror_hint(source.message()),
+            Error::MirrorFolder { source, .. } => mirror_hint(&source.to_string()),
             _ => None,
         }
     }
 }
 
-fn disk_hint(message: &str) -> Option<String> {
-    message.contains("No space left").then(|| "the disk of the state folder is full: free some space".to_owned())
+/// libgit2 tells causes apart by their text alone.
+fn mirror_hint(message: &str) -> Option<String> {
+    let hints = [
+        ("No space left", "the disk of the state folder is full: free some space"),
+        ("Read-only file system", "the state folder is read-only; name another one with --state"),
+        (".gitconfig", "HOME is not the home of this user: set it, or make the file readable"),
+        ("ermission denied", "run it as root, or name a state folder of your own with --state"),
+    ];
+    hints.iter().find(|(text, _)| message.contains(text)).map(|(_, hint)| (*hint).to_owned())
 }

@@ -317,9 +317,10 @@ fn take_error(trouble: folder::Trouble, path: &Path, mirror: &Path) -> Error {
     }
 }
 
-/// Tells whether a mirror's error may be cured by making it anew; a full disk is not.
+/// Tells whether a mirror's error may be cured by making it anew; a full disk is not, nor is a
+/// configuration of the user's that cannot be read.
 fn is_damage(error: &git2::Error) -> bool {
-    error.class() != git2::ErrorClass::Os
+    error.class() != git2::ErrorClass::Os && !error.message().contains(".gitconfig")
 }
 
 /// Returns the one name that was probably meant, or the ten closest.
