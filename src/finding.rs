@@ -25,7 +25,8 @@ pub struct Place {
     pub line: usize,
     /// Column in characters, counted from 1; 0 means the line as a whole.
     pub column: usize,
-    /// How many characters the place covers, at least 1; for the underline only.
+    /// How many characters the place covers, for the underline only; 0 means that the line must not be
+    /// shown, because it may hold a secret.
     #[serde(skip)]
     pub length: usize,
 }

@@ -4,6 +4,7 @@
 //! the sentences that they share. Whatever comes from a manifest or a host is cleaned of control
 //! characters before it is shown.
 
+mod finding;
 mod json;
 mod markdown;
 mod paint;
@@ -12,6 +13,7 @@ mod status;
 mod text;
 pub mod word;
 
+pub use finding::findings_text;
 pub use json::{VERSION, check_json, drift_json, plan_json, status_json};
 pub use markdown::{check_markdown, drift_markdown, plan_markdown, status_markdown};
 pub use paint::{Ink, Paint};
