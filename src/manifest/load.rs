@@ -32,7 +32,8 @@ pub fn load(bytes: &[u8], file: u32, schema: Schema, sink: &Sink) -> Vec<Node> {
     let mut roots = Vec::new();
     let mut line = 0;
     for document in documents(text) {
-        let loader = Loader { file, line, schema, sink, hidden: mentions_secret(document) };
+        let (hidden, template) = (mentions_secret(document), document.contains("{{"));
+        let loader = Loader { file, line, schema, sink, hidden, template };
         loader.run(document, &mut roots);
         line += lines(document);
     }
@@ -95,7 +96,8 @@ fn lines(text: &str) -> u32 {
 /// Tells whether a document seems to be a Secret. Its lines are then not shown, also if it cannot be
 /// read; too careful is better than not enough.
 fn mentions_secret(document: &str) -> bool {
-    document.contains("Secret") && document.lines().any(|line| line.contains("kind") && line.contains("Secret"))
+    let kind = || document.lines().any(|line| line.contains("kind") && line.contains("Secret"));
+    document.contains("stringData") || (document.contains("Secret") && kind())
 }
 
 /// Reads one document.
@@ -105,7 +107,10 @@ struct Loader<'a> {
     line: u32,
     schema: Schema,
     sink: &'a Sink,
+    /// Its lines must not be shown.
     hidden: bool,
+    /// It has the braces that templates have.
+    template: bool,
 }
 
 /// A list or map that is not complete yet.
@@ -281,7 +286,10 @@ impl Loader<'_> {
         match node.value {
             Value::Text(value) => Located { value, span: node.span },
             _ => {
-                self.error("yaml-key", node.span, "a key must be a text");
+                match self.template {
+                    true => self.error_with("yaml-key", node.span, "a key must be a text", TEMPLATE),
+                    false => self.error("yaml-key", node.span, "a key must be a text"),
+                }
                 Located { value: format!("key at {}:{}", node.span.line, node.span.column), span: node.span }
             }
         }
@@ -332,7 +340,15 @@ impl Loader<'_> {
     fn not_yaml(&self, error: &ScanError) {
         let mark = *error.marker();
         let span = self.span(saphyr_parser::Span::empty(mark));
-        self.error("not-yaml", span, format!("is not valid YAML: {}", error.info()));
+        let message = format!("is not valid YAML: {}", error.info());
+        let hint = match error.info() {
+            _ if self.template => TEMPLATE,
+            info if info.contains("tab") => "indent with spaces",
+            info if info.contains("mapping values") => "put a text that has `: ` in it in quotes",
+            info if info.starts_with("unexpected character") => "put a text that begins with this character in quotes",
+            _ => return self.error("not-yaml", span, message),
+        };
+        self.error_with("not-yaml", span, message, hint);
     }
 
     fn error(&self, rule: &str, span: Span, message: impl Into<String>) {
@@ -356,6 +372,8 @@ impl Loader<'_> {
         }
     }
 }
+
+const TEMPLATE: &str = "templates are not rendered here: commit what `helm template` makes of them";
 
 /// Adds the entries of merged maps that are not there; earlier maps win (YAML merge key, 2005).
 fn merge(entries: &mut Vec<(Located<String>, Node)>, merges: Vec<Node>) {

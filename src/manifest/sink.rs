@@ -6,7 +6,7 @@ use crate::finding::{Finding, Place, Severity};
 
 use super::node::Span;
 
-/// So many findings of one file are kept: a file that is wrong everywhere does not bury the others.
+/// So many errors of one file are kept: a file that is wrong everywhere does not bury the others.
 const PER_FILE: usize = 100;
 
 /// The findings of one run, and the names of the files that spans refer to.
@@ -67,20 +67,20 @@ impl Sink {
     fn add(&self, finding: Finding, file: u32) {
         if finding.severity == Severity::Error {
             self.errors.set(self.errors.get() + 1);
-        }
-        let mut left = self.left.borrow_mut();
-        let Some(left) = left.get_mut(file as usize) else {
-            self.findings.borrow_mut().push(finding);
-            return;
-        };
-        if *left > 0 {
-            *left -= 1;
-            self.findings.borrow_mut().push(finding);
-            if *left == 0 {
-                let place = self.place(Span { file, ..Span::default() });
-                let message = format!("more than {PER_FILE} findings in this file; the others are not shown");
-                self.findings.borrow_mut().push(Finding::error("too-many-findings", place, message));
+            if let Some(left) = self.left.borrow_mut().get_mut(file as usize) {
+                match *left {
+                    0 => return,
+                    1 => self.findings.borrow_mut().push(self.too_many(file)),
+                    _ => {}
+                }
+                *left -= 1;
             }
         }
+        self.findings.borrow_mut().push(finding);
+    }
+
+    fn too_many(&self, file: u32) -> Finding {
+        let place = self.place(Span { file, ..Span::default() });
+        Finding::error("too-many-errors", place, format!("has {PER_FILE} errors or more; those after the first {PER_FILE} are not shown"))
     }
 }

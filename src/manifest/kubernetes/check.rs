@@ -1,24 +1,29 @@
 //! Checks across objects: selectors, ports of the host, volumes with one writer, service addresses.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
 
 use crate::desired::{Exclusive, HostPort, Workload};
+use crate::manifest::cursor::nearest;
 use crate::manifest::sink::Sink;
-use crate::name::{Name, ObjectId};
+use crate::name::ObjectId;
 
 use super::deployment::Deployment;
+use super::index::{Entry, Index};
 use super::lower::volume_name;
+use super::service::{PortRef, Service};
 use super::{Object, Objects};
 
 /// Reports what objects do to one another.
-pub fn check(objects: &Objects, workloads: &BTreeMap<ObjectId, Workload>, sink: &Sink) {
-    selectors(objects, sink);
+pub fn check(objects: &Objects, index: &Index<'_>, workloads: &BTreeMap<ObjectId, Workload>, sink: &Sink) {
+    selectors(objects, index, sink);
     host_ports(objects, sink);
     single_writers(objects, workloads, sink);
     addresses(objects, sink);
-    for (id, object) in &objects.deployments {
+    for object in objects.deployments.values() {
         mount_targets(object, sink);
-        let _ = id;
     }
     for (id, object) in &objects.claims {
         let name = volume_name(id);
@@ -29,24 +34,7 @@ pub fn check(objects: &Objects, workloads: &BTreeMap<ObjectId, Workload>, sink: 
     }
 }
 
-/// Returns the Deployments of a namespace whose templates have these labels.
-pub fn selected<'a>(
-    objects: &'a Objects,
-    namespace: &Name,
-    labels: &BTreeMap<String, String>,
-) -> Vec<(&'a ObjectId, &'a Object<Deployment>)> {
-    let has = |deployment: &Deployment| labels.iter().all(|(key, value)| deployment.template.labels.get(key) == Some(value));
-    in_namespace(objects, namespace).filter(|(_, object)| has(&object.value)).collect()
-}
-
-fn in_namespace<'a>(objects: &'a Objects, namespace: &Name) -> impl Iterator<Item = (&'a ObjectId, &'a Object<Deployment>)> {
-    let first = objects.deployments.keys().find(|id| id.namespace == *namespace);
-    let range = first.map(|first| objects.deployments.range(first..));
-    let namespace = namespace.clone();
-    range.into_iter().flatten().take_while(move |(id, _)| id.namespace == namespace)
-}
-
-fn selectors(objects: &Objects, sink: &Sink) {
+fn selectors(objects: &Objects, index: &Index<'_>, sink: &Sink) {
     for (id, object) in &objects.deployments {
         let selector = &object.value.selector;
         if selector.value.is_empty() {
@@ -57,17 +45,15 @@ fn selectors(objects: &Objects, sink: &Sink) {
             sink.error_with("selector-misses", selector.span, message, "give `spec.template.metadata.labels` the same labels");
             continue;
         }
-        for (other, theirs) in in_namespace(objects, &id.namespace) {
-            if other != id && selector.value.matches(&theirs.value.template.labels) {
-                let message = format!("the selector of Deployment `{}` also matches the replicas of Deployment `{}`", id.name, other.name);
-                sink.error_with("selector-overlaps", selector.span, message, "give each Deployment a label of its own and select it");
-            }
+        for (other, _) in index.selected(&id.namespace, &selector.value).into_iter().filter(|(other, _)| *other != id) {
+            let message = format!("the selector of Deployment `{}` also matches the replicas of Deployment `{}`", id.name, other.name);
+            sink.error_with("selector-overlaps", selector.span, message, "give each Deployment a label of its own and select it");
         }
     }
 }
 
 fn host_ports(objects: &Objects, sink: &Sink) {
-    let mut taken: Vec<(&ObjectId, &HostPort)> = Vec::new();
+    let mut taken: BTreeMap<_, Vec<(&ObjectId, &HostPort)>> = BTreeMap::new();
     for (id, object) in &objects.deployments {
         for port in &object.value.template.container.host_ports {
             let HostPort { address, host_port, container_port: _, protocol } = &port.value;
@@ -75,18 +61,16 @@ fn host_ports(objects: &Objects, sink: &Sink) {
                 let message = format!("the host has port {host_port} only once, but `spec.replicas` is {}", object.value.replicas.value);
                 sink.error_with("host-port", port.span, message, "let one replica have the port and put a Service in front of the others");
             }
-            let clash = taken.iter().find(|(_, other)| {
-                let apart = matches!((address, other.address), (Some(mine), Some(theirs)) if *mine != theirs);
-                (other.host_port, other.protocol) == (*host_port, *protocol) && !apart
-            });
-            if let Some((other, _)) = clash {
+            let others = taken.entry((host_port, protocol)).or_default();
+            let apart = |theirs: Option<Ipv4Addr>| matches!((address, theirs), (Some(mine), Some(theirs)) if *mine != theirs);
+            if let Some((other, _)) = others.iter().find(|(_, other)| !apart(other.address)) {
                 let message = match *other == id {
                     true => format!("port {host_port} of the host is written twice"),
                     false => format!("port {host_port} of the host is already taken by Deployment `{}/{}`", other.namespace, other.name),
                 };
                 sink.error("host-port", port.span, message);
             }
-            taken.push((id, &port.value));
+            others.push((id, &port.value));
         }
     }
 }
@@ -111,6 +95,30 @@ fn single_writers(objects: &Objects, workloads: &BTreeMap<ObjectId, Workload>, s
                 sink.error_with("single-writer", object.span, message, HINT);
             }
         }
+    }
+}
+
+/// Reports named target ports that no container behind a Service has.
+pub fn service_ports(service: &Service, selected: &[Entry<'_>], sink: &Sink) {
+    for port in &service.ports {
+        let PortRef::Name(name) = &port.target else { continue };
+        let named = || selected.iter().flat_map(|(_, deployment)| deployment.value.template.container.named_ports.keys());
+        if selected.is_empty() || named().any(|known| *known == name.value) {
+            continue;
+        }
+        let message = format!("no container behind this Service has a port named `{}`", name.value);
+        match nearest(&name.value, named().map(String::as_str)) {
+            Some(near) => sink.error_with("no-such-port", name.span, message, format!("did you mean `{near}`?")),
+            None => sink.error("no-such-port", name.span, message),
+        }
+    }
+}
+
+/// Reports an address that is not one of those for Services.
+pub fn service_address(service: &Service, pool: Ipv4Net, sink: &Sink) {
+    if let Some(address) = service.address.as_ref().filter(|address| !pool.contains(&address.value)) {
+        let message = format!("the address {} is not one that Services can have", address.value);
+        sink.error_with("bad-address", address.span, message, format!("choose one of {pool}, or leave it out"));
     }
 }
 

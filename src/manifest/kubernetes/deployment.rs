@@ -65,8 +65,11 @@ pub fn decode(object: &mut Fields<'_>, span: Span) -> Option<Deployment> {
             Some(field) => Located { value: field.integer(0..=MOST).map_or(1, count), span: field.span() },
             None => Located { value: 1, span },
         };
-        let selector = fields.require("selector").map(|field| Located { value: selector::decode(&field), span: field.span() });
-        if let Some(selector) = selector.as_ref().filter(|selector| selector.value.is_empty()) {
+        let selector = match fields.require("selector") {
+            Some(field) => Located { value: selector::decode(&field), span: field.span() },
+            None => Located { value: Selector::default(), span },
+        };
+        if selector.value.is_empty() && selector.span != span {
             fields.cursor().sink.error("missing-field", selector.span, "`spec.selector` selects everything; write `matchLabels`");
         }
         let strategy = fields.get("strategy").map_or(DEFAULT, |field| field.fields(strategy).unwrap_or(DEFAULT));
@@ -84,7 +87,7 @@ pub fn decode(object: &mut Fields<'_>, span: Span) -> Option<Deployment> {
         let history_limit = fields.integer("revisionHistoryLimit", 0..=MOST).map_or(10, count);
         let paused = fields.flag("paused");
         let template = fields.require("template").and_then(|field| template(&field));
-        Some(Deployment { replicas, selector: selector?, strategy, min_ready, deadline, paused, history_limit, template: template? })
+        Some(Deployment { replicas, selector, strategy, min_ready, deadline, paused, history_limit, template: template? })
     })?
 }
 

@@ -16,8 +16,9 @@ use crate::name::{Kind, Name, ObjectId};
 
 use super::deployment::{self, Deployment};
 use super::env::Scope;
+use super::index::{Entry, Index};
 use super::security::Security;
-use super::service::{PortRef, Service};
+use super::service::{Port, PortRef, Service};
 use super::volume::{Source, VolumeMount};
 use super::{Object, Objects, check, content};
 
@@ -26,32 +27,16 @@ const NEVER: u64 = i32::MAX as u64;
 
 /// Lowers all objects.
 pub fn lower(objects: &Objects, context: &Context, sink: &Sink) -> Desired {
-    let owner = &context.installation.owner;
+    let lower = Lower { objects, index: Index::new(objects), context, sink };
     let mut contents = BTreeMap::new();
-    let mut workloads = BTreeMap::new();
-    for (id, object) in &objects.deployments {
-        let scope = Scope { objects, namespace: &id.namespace, sink };
-        workloads.insert(id.clone(), workload(id, object, scope, context, &mut contents));
-    }
-    let services: BTreeMap<_, _> =
-        objects.services.iter().map(|(id, object)| (id.clone(), service(id, object, objects, context, sink))).collect();
-    check::check(objects, &workloads, sink);
-    let host_name = format!("driftless-{owner}");
-    let shared = |kind, name: &str| ObjectId::new(owner.clone(), kind, Name::try_from(name).expect("a valid name"));
-    let (mut networks, mut fronts) = (BTreeMap::new(), BTreeMap::new());
-    if !workloads.is_empty() || !services.is_empty() {
-        let id = shared(Kind::Network, &host_name);
-        networks.insert(id.clone(), Network { id, host_name: host_name.clone(), shared: true });
-        let id = shared(Kind::Front, "services");
-        let front = Front {
-            id: id.clone(),
-            host_name: format!("{host_name}-front"),
-            networks: vec![host_name],
-            shared: true,
-            label: "services".to_owned(),
-        };
-        fronts.insert(id, front);
-    }
+    let workload = |(id, object): Entry<'_>| (id.clone(), lower.workload(id, object, &mut contents));
+    let workloads: BTreeMap<_, _> = objects.deployments.iter().map(workload).collect();
+    let services: BTreeMap<_, _> = objects.services.iter().map(|(id, object)| (id.clone(), lower.service(id, object))).collect();
+    check::check(objects, &lower.index, &workloads, sink);
+    let (networks, fronts) = match workloads.is_empty() && services.is_empty() {
+        true => Default::default(),
+        false => shared(&context.installation.owner),
+    };
     Desired {
         application: context.application.clone(),
         revision: context.revision.clone(),
@@ -67,6 +52,21 @@ pub fn lower(objects: &Objects, context: &Context, sink: &Sink) -> Desired {
     }
 }
 
+/// Returns what all applications of an installation share: the network, and the front of all Services.
+fn shared(owner: &Name) -> (BTreeMap<ObjectId, Network>, BTreeMap<ObjectId, Front>) {
+    let host_name = format!("driftless-{owner}");
+    let id = |kind, name: &str| ObjectId::new(owner.clone(), kind, Name::try_from(name).expect("a valid name"));
+    let network = Network { id: id(Kind::Network, &host_name), host_name: host_name.clone(), shared: true };
+    let front = Front {
+        id: id(Kind::Front, "services"),
+        host_name: format!("{host_name}-front"),
+        networks: vec![host_name],
+        shared: true,
+        label: "services".to_owned(),
+    };
+    ([(network.id.clone(), network)].into(), [(front.id.clone(), front)].into())
+}
+
 fn volume(id: &ObjectId, single_writer: bool) -> Volume {
     Volume { id: id.clone(), host_name: volume_name(id), single_writer }
 }
@@ -76,41 +76,75 @@ pub fn volume_name(claim: &ObjectId) -> String {
     format!("{}_{}", claim.namespace, claim.name)
 }
 
-fn workload(
-    id: &ObjectId,
-    object: &Object<Deployment>,
-    scope: Scope<'_>,
-    context: &Context,
-    contents: &mut BTreeMap<ContentId, Content>,
-) -> Workload {
-    let Object { span, wishes, value: written } = object;
-    let settings = &context.settings;
-    let key = &context.installation.key;
-    let mut build = Build { scope, context, template: &written.template, contents, exclusive: BTreeSet::new() };
-    let template = build.template();
-    let exclusive = build.exclusive.into_iter().collect();
-    let spec = Spec::new(&template, Restart::Always, volume_of_source, key);
-    let hash = spec.hash(key);
-    let deadline = written.deadline.unwrap_or(settings.deadline);
-    Workload {
-        id: id.clone(),
-        place: scope.sink.place(*span),
-        replicas: written.replicas.value,
-        identity: Identity::Generated,
-        goal: Goal::Serving,
-        strategy: written.strategy,
-        exclusive,
-        min_ready: written.min_ready,
-        settle: wishes.settle.unwrap_or(settings.settle),
-        deadline: (deadline.as_secs() < NEVER).then_some(deadline),
-        paused: written.paused,
-        history_limit: written.history_limit,
-        on_failure: wishes.on_failure.unwrap_or(settings.on_failure),
-        drain: wishes.drain.unwrap_or(settings.drain),
-        template,
-        restart: Restart::Always,
-        spec,
-        hash,
+/// What lowering looks at.
+struct Lower<'a> {
+    objects: &'a Objects,
+    index: Index<'a>,
+    context: &'a Context,
+    sink: &'a Sink,
+}
+
+impl Lower<'_> {
+    fn workload(&self, id: &ObjectId, object: &Object<Deployment>, contents: &mut BTreeMap<ContentId, Content>) -> Workload {
+        let Lower { objects, index: _, context, sink } = self;
+        let scope = Scope { objects, namespace: &id.namespace, sink };
+        let Object { span, wishes, value: written } = object;
+        let settings = &context.settings;
+        let key = &context.installation.key;
+        let mut build = Build { scope, context, template: &written.template, contents, exclusive: BTreeSet::new() };
+        let template = build.template();
+        let exclusive = build.exclusive.into_iter().collect();
+        let spec = Spec::new(&template, Restart::Always, volume_of_source, key);
+        let hash = spec.hash(key);
+        let deadline = written.deadline.unwrap_or(settings.deadline);
+        Workload {
+            id: id.clone(),
+            place: scope.sink.place(*span),
+            replicas: written.replicas.value,
+            identity: Identity::Generated,
+            goal: Goal::Serving,
+            strategy: written.strategy,
+            exclusive,
+            min_ready: written.min_ready,
+            settle: wishes.settle.unwrap_or(settings.settle),
+            deadline: (deadline.as_secs() < NEVER).then_some(deadline),
+            paused: written.paused,
+            history_limit: written.history_limit,
+            on_failure: wishes.on_failure.unwrap_or(settings.on_failure),
+            drain: wishes.drain.unwrap_or(settings.drain),
+            template,
+            restart: Restart::Always,
+            spec,
+            hash,
+        }
+    }
+
+    fn service(&self, id: &ObjectId, object: &Object<Service>) -> desired::Service {
+        let Lower { objects, index, context, sink } = self;
+        let Object { span: _, wishes, value: written } = object;
+        let selected = match written.selector.value.is_empty() {
+            true => Vec::new(),
+            false => index.selected(&id.namespace, &written.selector.value),
+        };
+        // A Deployment that was refused may be the one.
+        let all_known = || objects.declared.keys().filter(|id| id.kind == Kind::Deployment).all(|id| objects.deployments.contains_key(id));
+        if selected.is_empty() && !written.selector.value.is_empty() && all_known() {
+            let message = format!("Service `{}` selects nothing: no Deployment in namespace `{}` has these labels", id.name, id.namespace);
+            sink.warning("selects-nothing", written.selector.span, message, "its name answers, but connections are refused");
+        }
+        let backends = selected.iter().map(|entry| backend(*entry, written)).collect();
+        check::service_ports(written, &selected, sink);
+        check::service_address(written, context.installation.layout.services(), sink);
+        let port = |port: &Port| ServicePort { name: port.name.clone(), protocol: port.protocol, port: port.port };
+        desired::Service {
+            id: id.clone(),
+            headless: written.headless,
+            publish_not_ready: written.publish_not_ready,
+            address: written.address.as_ref().map(|address| address.value),
+            ports: written.ports.iter().map(port).collect(),
+            backends,
+            hold: wishes.hold.unwrap_or(context.settings.hold),
+        }
     }
 }
 
@@ -255,54 +289,11 @@ impl Build<'_> {
     }
 }
 
-fn service(id: &ObjectId, object: &Object<Service>, objects: &Objects, context: &Context, sink: &Sink) -> desired::Service {
-    let Object { span, wishes, value: written } = object;
-    let selected: Vec<(&ObjectId, &Object<Deployment>)> = match written.selector.value.is_empty() {
-        true => Vec::new(),
-        false => check::selected(objects, &id.namespace, &written.selector.value),
+fn backend((workload, deployment): Entry<'_>, service: &Service) -> Backend {
+    let named = &deployment.value.template.container.named_ports;
+    let target = |port: &Port| match &port.target {
+        PortRef::Number(number) => Some(*number),
+        PortRef::Name(name) => named.get(&name.value).copied(),
     };
-    if selected.is_empty() && !written.selector.value.is_empty() {
-        let message = format!("Service `{}` selects nothing: no Deployment in namespace `{}` has these labels", id.name, id.namespace);
-        sink.warning("selects-nothing", written.selector.span, message, "its name answers, but connections are refused");
-    }
-    let backends: Vec<Backend> = selected
-        .iter()
-        .map(|(workload, deployment)| {
-            let named = &deployment.value.template.container.named_ports;
-            let target = |target: &PortRef| match target {
-                PortRef::Number(number) => Some(*number),
-                PortRef::Name(name) => named.get(&name.value).copied(),
-            };
-            Backend { workload: (*workload).clone(), targets: written.ports.iter().map(|port| target(&port.target)).collect() }
-        })
-        .collect();
-    for (index, port) in written.ports.iter().enumerate() {
-        if let PortRef::Name(name) = &port.target
-            && !backends.is_empty()
-            && backends.iter().all(|backend| backend.targets[index].is_none())
-        {
-            let message = format!("no container behind this Service has a port named `{}`", name.value);
-            let names = selected.iter().flat_map(|(_, deployment)| deployment.value.template.container.named_ports.keys());
-            match crate::manifest::cursor::nearest(&name.value, names.map(String::as_str)) {
-                Some(near) => sink.error_with("no-such-port", name.span, message, format!("did you mean `{near}`?")),
-                None => sink.error("no-such-port", name.span, message),
-            }
-        }
-    }
-    let pool = context.installation.layout.services();
-    if let Some(address) = written.address.as_ref().filter(|address| !pool.contains(&address.value)) {
-        let message = format!("the address {} is not one that Services can have", address.value);
-        sink.error_with("bad-address", address.span, message, format!("choose one of {pool}, or leave it out"));
-    }
-    let _ = span;
-    let port = |port: &super::service::Port| ServicePort { name: port.name.clone(), protocol: port.protocol, port: port.port };
-    desired::Service {
-        id: id.clone(),
-        headless: written.headless,
-        publish_not_ready: written.publish_not_ready,
-        address: written.address.as_ref().map(|address| address.value),
-        ports: written.ports.iter().map(port).collect(),
-        backends,
-        hold: wishes.hold.unwrap_or(context.settings.hold),
-    }
+    Backend { workload: workload.clone(), targets: service.ports.iter().map(target).collect() }
 }

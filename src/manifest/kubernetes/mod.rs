@@ -13,6 +13,7 @@ mod deployment;
 mod env;
 mod expand;
 mod image;
+mod index;
 mod lower;
 mod meta;
 mod probe;

@@ -1,19 +1,18 @@
 //! Service: a name and ports in front of replicas.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use crate::desired::Protocol;
 use crate::manifest::cursor::{Cursor, Fields};
 use crate::manifest::node::{Located, Span, Value};
 
-use super::selector;
+use super::selector::{self, Selector};
 
 /// A Service as written.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// The labels of the replicas behind it, and where that is written.
-    pub selector: Located<BTreeMap<String, String>>,
+    pub selector: Located<Selector>,
     /// It has no address.
     pub headless: bool,
     /// The address its author wants.
@@ -63,8 +62,8 @@ pub fn decode(object: &mut Fields<'_>, span: Span) -> Option<Service> {
             None => (false, None),
         };
         let selector = match fields.get("selector") {
-            Some(field) => Located { value: selector::map(&field), span: field.span() },
-            None => Located { value: BTreeMap::new(), span },
+            Some(field) => Located { value: Selector { labels: selector::map(&field), expressions: Vec::new() }, span: field.span() },
+            None => Located { value: Selector::default(), span },
         };
         if selector.value.is_empty() {
             let message = "a Service without a `selector` is not supported";

@@ -1,6 +1,8 @@
 //! Whole folders in, desired states and findings out.
 
+mod hostile;
 mod shop;
+mod spelling;
 
 use crate::desired::{Desired, Installation, Layout, Settings};
 use crate::finding::{Finding, Severity};
