@@ -89,12 +89,15 @@ impl Docker {
 
     /// Removes a container that is not meant to be seen; returns whether it was there.
     pub(super) async fn remove_unseen(&self, container: &str) -> Result<bool, Error> {
-        let options = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
-        match self.inner.client.remove_container(container, Some(options)).await {
-            Ok(()) => Ok(true),
-            Err(error) if status(&error) == Some(404) => Ok(false),
-            Err(error) => Err(error).during("remove", container),
+        let Some(found) = self.inspect(container).await? else { return Ok(false) };
+        let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
+        let owner = labels.get(label::OWNER).map(String::as_str);
+        if !labels.contains_key(label::STAGING) || owner != Some(self.inner.installation.owner.as_str()) {
+            return Err(Error::refused(Class::User, "remove", container, "a container of this name is there and is not ours"));
         }
+        let options = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
+        self.inner.client.remove_container(container, Some(options)).await.accept(&[404]).during("remove", container)?;
+        Ok(true)
     }
 
     pub(super) async fn remove_volume(&self, volume: &str) -> Result<(), Error> {

@@ -63,6 +63,7 @@ impl Docker {
         if let Some(id) = self.find_created(replica).await? {
             return Ok(id);
         }
+        self.check_volumes(replica).await?;
         self.create_empty_dirs(replica).await?;
         let resolvers = host::resolvers();
         let place =
@@ -74,7 +75,11 @@ impl Docker {
         let Some(id) = created else {
             return Err(Error::refused(Class::Host, "create", name, "its name was in use and is not any more"));
         };
-        self.check_volumes(replica, &id).await?;
+        if let Err(error) = self.check_volumes(replica).await {
+            // One went between the check and the creation; the replica must not start with an empty one.
+            self.discard_unstarted(replica).await?;
+            return Err(error);
+        }
         for network in replica.workload.template.networks.iter().skip(1) {
             self.connect_endpoint(&id, network, None).await?;
         }
@@ -141,22 +146,19 @@ impl Docker {
         Ok(mountpoints)
     }
 
-    /// Checks that the engine did not make an empty volume of its own in the place of one of ours that
-    /// somebody removed meanwhile.
-    async fn check_volumes(&self, replica: &Replica<'_>, id: &str) -> Result<(), Error> {
-        for mount in &replica.container.mounts {
-            if !matches!(mount.source, MountSource::Volume(_) | MountSource::Content(_)) {
-                continue;
+    /// Checks that the volumes of a replica are there and are ours. The engine would make an empty one in
+    /// the place of one that somebody removed since the plan was made, and mount anybody's.
+    async fn check_volumes(&self, replica: &Replica<'_>) -> Result<(), Error> {
+        let asked =
+            replica.container.mounts.iter().filter(|mount| matches!(mount.source, MountSource::Volume(_) | MountSource::Content(_)));
+        for volume in asked.filter_map(|mount| replica.volume(&mount.source)) {
+            let refused = |class, reason: &str| Err(Error::refused(class, "create", replica.name(), format!("volume `{volume}` {reason}")));
+            match self.inner.client.inspect_volume(&volume).await {
+                Ok(found) if label::read_object(&found.labels).is_some_and(|labels| self.is_own(&labels)) => {}
+                Ok(_) => return refused(Class::User, "is not ours; rename the claim, or remove the volume if nobody needs it"),
+                Err(error) if status(&error) == Some(404) => return refused(Class::Host, "has gone"),
+                Err(error) => return Err(error).during("look for the volume", &volume),
             }
-            let Some(volume) = replica.volume(&mount.source) else { continue };
-            let found = self.inner.client.inspect_volume(&volume).await;
-            if found.is_ok_and(|found| label::read_object(&found.labels).is_some_and(|labels| self.is_own(&labels))) {
-                continue;
-            }
-            let options = RemoveContainerOptions { v: true, force: true, ..RemoveContainerOptions::default() };
-            self.inner.client.remove_container(id, Some(options)).await.accept(&[404]).during("remove", replica.name())?;
-            self.remove_volume(&volume).await?;
-            return Err(Error::refused(Class::Host, "create", replica.name(), format!("volume `{volume}` has gone")));
         }
         Ok(())
     }

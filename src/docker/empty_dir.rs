@@ -4,6 +4,7 @@ use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, VolumeC
 use bollard::query_parameters::{CreateContainerOptions, ListVolumesOptions, RemoveVolumeOptions, UploadToContainerOptions};
 
 use crate::desired::EmptyDir;
+use crate::host::Class;
 
 use super::archive::Archive;
 use super::body::Replica;
@@ -15,9 +16,11 @@ impl Docker {
     pub(super) async fn create_empty_dirs(&self, replica: &Replica<'_>) -> Result<(), Error> {
         let container = replica.name();
         let mut on_disk = Vec::new();
+        if !replica.workload.template.empty_dirs.is_empty() {
+            self.remove_empty_dirs(&container).await?;
+        }
         for (dir, EmptyDir { memory, size_limit }) in &replica.workload.template.empty_dirs {
             let volume = name::empty_dir(&container, dir);
-            self.remove_volume(&volume).await?;
             let mut options = label::map([("type", "tmpfs".to_owned()), ("device", "tmpfs".to_owned())]);
             options.extend(size_limit.map(|bytes| ("o".to_owned(), format!("size={bytes}"))));
             let labels = label::map([
@@ -29,10 +32,14 @@ impl Docker {
             let request = VolumeCreateRequest {
                 name: Some(volume.clone()),
                 driver_opts: memory.then_some(options),
-                labels: Some(labels),
+                labels: Some(labels.clone()),
                 ..VolumeCreateRequest::default()
             };
-            self.inner.client.create_volume(request).await.during("create the volume", &volume)?;
+            // An existing volume is returned as it is, whatever its labels.
+            let created = self.inner.client.create_volume(request).await.during("create the volume", &volume)?;
+            if created.labels != labels {
+                return Err(Error::refused(Class::User, "create the volume", volume, "a volume of this name is there and is not ours"));
+            }
             if !memory {
                 on_disk.push(volume);
             }

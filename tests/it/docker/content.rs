@@ -97,7 +97,15 @@ async fn a_replica_is_not_given_an_empty_volume_for_one_that_has_gone() {
     // The plan saw the volume; somebody removed it before the replica was created.
     let failure = bench.docker.run(&Step::Create { replica: replica.clone() }, &desired).await.expect_err("refused");
     assert!(failure.message.contains("has gone"), "{}", failure.message);
-    assert!(bench.engine.inspect_volume(&desired.volumes[&data].host_name).await.is_err(), "nothing is left behind");
+    let name = &desired.volumes[&data].host_name;
+    assert!(bench.engine.inspect_volume(name).await.is_err(), "nothing is left behind");
+
+    // Somebody's own volume of the name is neither mounted nor removed.
+    let request = bollard::models::VolumeCreateRequest { name: Some(name.clone()), ..Default::default() };
+    bench.engine.create_volume(request).await.expect("created");
+    let failure = bench.docker.run(&Step::Create { replica: replica.clone() }, &desired).await.expect_err("refused");
+    assert_eq!(failure.class, driftless::host::Class::User, "{}", failure.message);
+    bench.engine.remove_volume(name, None::<bollard::query_parameters::RemoveVolumeOptions>).await.expect("it is still there");
     bench.run(Step::CreateVolume { volume: data }, &desired).await;
     bench.run(Step::Create { replica: replica.clone() }, &desired).await;
     assert_eq!(bench.live(&replica).await.writes.len(), 1);
