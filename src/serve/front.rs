@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use crate::desired::Protocol;
 use crate::traffic::{FrontPort, FrontState, Published};
 
-use super::acknowledge::{Phase, Report};
+use super::acknowledge::{Counted, Phase, Report};
 use super::dns::{self, Resolver};
 use super::find::{self, End, Process};
 use super::hold::Hold;
@@ -224,7 +224,7 @@ impl Inside {
                         Ok(()) => break,
                         Err(_) => return Ok(()),
                     },
-                    _ = count.tick(), if !left.is_empty() => self.count(left.clone()).await,
+                    _ = count.tick(), if !left.is_empty() => self.count(published.generation, left.clone()).await,
                 }
             }
         }
@@ -245,14 +245,14 @@ impl Inside {
         }
     }
 
-    async fn count(&self, left: BTreeSet<Ipv4Addr>) {
+    async fn count(&self, generation: u64, left: BTreeSet<Ipv4Addr>) {
         let counted = tokio::task::spawn_blocking(move || connection::count(&left)).await;
         match counted {
-            Ok(Ok(mut counts)) => {
-                for (address, count) in &mut counts {
+            Ok(Ok(mut by_address)) => {
+                for (address, count) in &mut by_address {
                     *count += self.hold.relayed(*address);
                 }
-                self.report(Report::Connections(self.name.clone(), counts));
+                self.report(Report::Connections(self.name.clone(), Counted { generation, by_address }));
             }
             Ok(Err(error)) => tracing::warn!(front = self.name, "failed to count connections: {error}"),
             Err(_) => {}
