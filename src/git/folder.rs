@@ -1,7 +1,8 @@
 //! A plain folder as a revision: its files are written into the mirror as a tree, so that a plain
 //! folder has good revisions to go back to like any repository.
 //!
-//! What Git would not hold is left out: `.git`, empty folders, sockets and devices.
+//! What Git would not hold is left out: `.git`, empty folders, sockets and devices. So is the state
+//! folder, which changes with every look.
 
 use std::fs::{self, FileType};
 use std::io;
@@ -43,21 +44,21 @@ pub(super) fn revision(tree: Oid) -> String {
     format!("{PREFIX}{}", &tree.to_string()[..12])
 }
 
-/// Writes the files of a folder into the mirror.
-pub(super) fn take(mirror: &Repository, folder: &Path) -> Result<Oid, Trouble> {
+/// Writes the files of a folder into the mirror, without those of the folder `state`.
+pub(super) fn take(mirror: &Repository, folder: &Path, state: &Path) -> Result<Oid, Trouble> {
     for _ in 1..ATTEMPTS {
-        match take_once(mirror, folder) {
+        match take_once(mirror, folder, state) {
             // An editor replaces a file by another: the next look sees the whole.
             Err(Trouble::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => {}
             result => return result,
         }
     }
-    take_once(mirror, folder)
+    take_once(mirror, folder, state)
 }
 
 /// Writes a folder that has nothing but one file.
 pub(super) fn take_file(mirror: &Repository, file: &Path) -> Result<Oid, Trouble> {
-    let mut taker = Taker { mirror, odb: mirror.odb()?, bytes: 0, largest: (0, file.to_owned()) };
+    let mut taker = Taker { mirror, odb: mirror.odb()?, state: Path::new(""), bytes: 0, largest: (0, file.to_owned()) };
     let mut builder = mirror.treebuilder(None)?;
     let metadata = fs::metadata(file).map_err(|error| Trouble::Read(file.to_owned(), error))?;
     if let Some((object, mode)) = taker.entry(file, metadata.file_type(), 0)? {
@@ -66,8 +67,8 @@ pub(super) fn take_file(mirror: &Repository, file: &Path) -> Result<Oid, Trouble
     Ok(builder.write()?)
 }
 
-fn take_once(mirror: &Repository, folder: &Path) -> Result<Oid, Trouble> {
-    let mut taker = Taker { mirror, odb: mirror.odb()?, bytes: 0, largest: (0, folder.to_owned()) };
+fn take_once(mirror: &Repository, folder: &Path, state: &Path) -> Result<Oid, Trouble> {
+    let mut taker = Taker { mirror, odb: mirror.odb()?, state, bytes: 0, largest: (0, folder.to_owned()) };
     let tree = taker.folder(folder, 0)?;
     tree.map_or_else(|| Ok(mirror.treebuilder(None)?.write()?), Ok)
 }
@@ -75,6 +76,7 @@ fn take_once(mirror: &Repository, folder: &Path) -> Result<Oid, Trouble> {
 struct Taker<'a> {
     mirror: &'a Repository,
     odb: Odb<'a>,
+    state: &'a Path,
     bytes: u64,
     largest: (u64, PathBuf),
 }
@@ -89,7 +91,7 @@ impl Taker<'_> {
         let mut builder = self.mirror.treebuilder(None)?;
         for entry in fs::read_dir(folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            if entry.file_name() == ".git" {
+            if entry.file_name() == ".git" || entry.path() == self.state {
                 continue;
             }
             let kind = entry.file_type().map_err(failed)?;

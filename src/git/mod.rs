@@ -55,6 +55,7 @@ pub struct Source {
 #[derive(Debug)]
 struct Shared {
     location: Location,
+    state: PathBuf,
     mirror: PathBuf,
     /// One fetch at a time writes the mirror; reading goes on meanwhile. It is waited for without a
     /// thread, because a repository far away may hang.
@@ -69,9 +70,10 @@ impl Source {
             Location::Folder(path) => format!("folder {}", path.display()),
             Location::Url(url) => format!("url {url}"),
         };
+        let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
         let mirror = state.join("git").join(format!("{}.git", &sha256(text.as_bytes())[..16]));
         let writing = writing(&mirror);
-        Source { shared: Arc::new(Shared { location, mirror, writing }) }
+        Source { shared: Arc::new(Shared { location, state, mirror, writing }) }
     }
 
     /// Returns where it is.
@@ -131,7 +133,7 @@ impl Source {
     /// Calls `poke` whenever the source may have changed, until the returned guard is dropped: at once
     /// if it is on this host, and every `interval` (with jitter; zero means never).
     pub fn watch(&self, interval: Duration, poke: impl Fn() + Send + Sync + 'static) -> Watching {
-        watch::start(self.shared.location.clone(), interval, Arc::new(poke))
+        watch::start(self.shared.location.clone(), self.shared.state.clone(), interval, Arc::new(poke))
     }
 
     async fn blocking<T, F>(&self, work: F) -> Result<T, Error>
@@ -201,7 +203,7 @@ impl Shared {
         if !matches!(reference, "" | "HEAD") && !reference.starts_with(folder::PREFIX) {
             return Err(no_refs());
         }
-        let tree = folder::take(mirror, path).map_err(|trouble| take_error(trouble, path, &self.mirror))?;
+        let tree = folder::take(mirror, path, &self.state).map_err(|trouble| take_error(trouble, path, &self.mirror))?;
         let id = folder::revision(tree);
         // Somebody asks for an earlier state, which only the mirror could have had.
         if reference.starts_with(folder::PREFIX) && reference != id {
@@ -292,7 +294,7 @@ fn read_now(path: &Path) -> Result<(Revision, Tree), Error> {
     let metadata = std::fs::metadata(path).map_err(failed)?;
     let mirror_error = |source| Error::Mirror { path: PathBuf::from("memory"), source };
     let memory = mirror::in_memory().map_err(mirror_error)?;
-    let taken = if metadata.is_dir() { folder::take(&memory, path) } else { folder::take_file(&memory, path) };
+    let taken = if metadata.is_dir() { folder::take(&memory, path, Path::new("")) } else { folder::take_file(&memory, path) };
     let root = taken.map_err(|trouble| take_error(trouble, path, Path::new("memory")))?;
     let revision = Revision { id: folder::revision(root), summary: String::new(), committed: None };
     let tree = read::read(&memory, root, ".").map_err(|trouble| read_error(trouble, &revision.id, ".", Path::new("memory")))?;

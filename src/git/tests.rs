@@ -336,6 +336,28 @@ async fn a_plain_folder_is_a_revision_that_can_be_read_later() {
 }
 
 #[tokio::test]
+async fn the_state_folder_is_no_part_of_a_plain_folder() {
+    let world = World::new();
+    let source = Source::new(&world.work().join("state"), Location::folder(&world.work()));
+    let first = source.fetch("").await.unwrap().id;
+    let (_watching, notify) = watch(&source);
+    let mut number = 0;
+    until_watching(&notify, || {
+        number += 1;
+        world.write("deploy/web.yaml", &number.to_string());
+    })
+    .await;
+    world.write("deploy/web.yaml", "one");
+    poked(&notify).await;
+    assert_eq!(source.fetch("").await.unwrap().id, first);
+    world.write("state/driftless.db", "changes all the time");
+    assert_eq!(source.fetch("").await.unwrap().id, first);
+    world.git(&["tag", "t"]);
+    assert!(tokio::time::timeout(Duration::from_millis(300), notify.notified()).await.is_err());
+    assert_eq!(source.tree(&first, ".").await.unwrap().files.len(), 1);
+}
+
+#[tokio::test]
 async fn a_folder_is_read_as_it_is_now_without_any_state() {
     let world = World::new();
     world.write("deploy/web.yaml", "not committed");

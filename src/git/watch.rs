@@ -45,13 +45,14 @@ impl Drop for Watching {
     }
 }
 
-pub(super) fn start(location: Location, interval: Duration, poke: Poke) -> Watching {
+/// Watches a source; what changes in the folder `state` is our own doing.
+pub(super) fn start(location: Location, state: PathBuf, interval: Duration, poke: Poke) -> Watching {
     let mut tasks = Vec::new();
     if !interval.is_zero() {
         tasks.push(tokio::spawn(poll(interval, poke.clone())));
     }
     if !matches!(location, Location::Url(_)) {
-        tasks.push(tokio::spawn(follow(location, poke)));
+        tasks.push(tokio::spawn(follow(location, state, poke)));
     }
     Watching { tasks }
 }
@@ -71,13 +72,13 @@ fn jitter(interval: Duration) -> Duration {
 }
 
 /// Watches a path of this host, also if it comes later or is replaced.
-async fn follow(location: Location, poke: Poke) {
+async fn follow(location: Location, state: PathBuf, poke: Poke) {
     let mut was_away = false;
     loop {
         let content = location.content();
         let watched = match &content {
             Content::Repository(git_dir) => watch_refs(git_dir).map(Some),
-            Content::Folder(path) => watch_files(path).map(Some),
+            Content::Folder(path) => watch_files(path, &state).map(Some),
             Content::Nothing => Ok(None),
         };
         let retry = match watched {
@@ -149,8 +150,9 @@ fn watch_refs(git_dir: &Path) -> Watched {
     Ok((watcher, events))
 }
 
-fn watch_files(folder: &Path) -> Watched {
-    let (mut watcher, events) = watcher(|_| true)?;
+fn watch_files(folder: &Path, state: &Path) -> Watched {
+    let (state, git) = (state.to_owned(), folder.join(".git"));
+    let (mut watcher, events) = watcher(move |path| !path.starts_with(&state) && !path.starts_with(&git))?;
     watcher.watch(folder, RecursiveMode::Recursive)?;
     Ok((watcher, events))
 }
