@@ -1,7 +1,5 @@
 //! Answers to requests of the command line: values of the last round, and `apply`, which waits.
 
-use std::time::Duration;
-
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::desired::{Desired, Mode};
@@ -10,15 +8,11 @@ use crate::host::Class;
 use crate::observed::{Observed, Traffic};
 use crate::plan::{Claims, Health, Plan};
 use crate::report::word::{finding_line, short};
-use crate::sim::{Host, Run, Scene};
+use crate::sim::{Host, Run, Scene, rounds};
 use crate::time::Time;
 
 use super::application::App;
 use super::protocol::{Answer, PlanAnswer, PlanRound, Progress};
-
-/// The simulator runs a plan for at most so long on its own clock, and for so many rounds.
-const LONGEST_RUN: Duration = Duration::from_secs(3600);
-const MOST_ROUNDS: usize = 200;
 
 /// Where answers to one request go.
 pub(super) type Reply = UnboundedSender<Answer>;
@@ -160,18 +154,9 @@ impl Question {
 }
 
 fn simulate(desired: &Desired, claims: Claims, observed: Observed, now: Time) -> Vec<PlanRound> {
-    let mut desired = desired.clone();
-    desired.settings.mode = Mode::Auto; // What would happen, were it applied.
     let host = Host::from_live(observed.live, Scene::default(), now);
     let traffic = Traffic { connections: Default::default(), ..observed.traffic };
-    let mut run = Run::resumed(host, desired, observed.record, traffic);
+    let mut run = Run::resumed(host, desired.clone(), observed.record, traffic);
     run.claims = claims;
-    let turns = run.converge(LONGEST_RUN);
-    let round = |turn: crate::sim::Turn| PlanRound {
-        at: u64::try_from(turn.at.since(now).as_millis()).unwrap_or(u64::MAX),
-        steps: turn.steps.iter().map(ToString::to_string).collect(),
-        held: turn.plan.held.iter().map(|held| format!("{}: {}", held.object, held.reason)).collect(),
-        serving: turn.serving.into_iter().map(|(id, count)| (id.to_string(), count)).collect(),
-    };
-    turns.into_iter().take(MOST_ROUNDS).map(round).collect()
+    rounds(run)
 }

@@ -40,6 +40,11 @@ impl Prepared {
         Ok(Prepared { options, lock })
     }
 
+    /// Returns what the agent works with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// Runs the agent, with a socket for the command line, until `stop` is done.
     pub async fn run(self, flags: &Flags, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let Prepared { options, lock } = self;

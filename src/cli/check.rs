@@ -8,7 +8,7 @@ use clap::Args;
 use crate::config::Application;
 use crate::finding::{Finding, refuses};
 use crate::git::Location;
-use crate::report::{check_json, check_markdown, check_text};
+use crate::report::{check_json, check_markdown, findings_text};
 
 use super::Context;
 use super::error::Error;
@@ -54,7 +54,8 @@ pub(super) async fn run(context: &Context, arguments: &Check) -> Result<Exit, Er
         }
     }
     context.ui.data(&match arguments.output.output {
-        Format::Text => check_text(&findings, &texts, context.ui.out),
+        Format::Text if findings.is_empty() => "No errors, no warnings.\n".to_owned(),
+        Format::Text => findings_text(&findings, &|file| texts.get(file).map(String::as_str), context.ui.out),
         Format::Json => check_json(&findings),
         Format::Markdown => check_markdown(&findings),
     })?;

@@ -26,6 +26,9 @@ pub enum Error {
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] crate::config::state::Error),
+    /// The agent cannot work.
+    #[error(transparent)]
+    Agent(#[from] crate::agent::Error),
     /// A folder or repository cannot be read.
     #[error(transparent)]
     Git(#[from] crate::git::Error),
@@ -109,6 +112,7 @@ impl Error {
             Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Error::Config(error) => error.class().into(),
             Error::State(error) => error.class().into(),
+            Error::Agent(error) => error.class().into(),
             Error::Git(error) => error.class().into(),
             Error::Docker(error) => error.class().into(),
             Error::Refused { class, .. } => (*class).into(),
@@ -123,6 +127,7 @@ impl Error {
             Error::NoAgent { hint, .. } => Some(hint.clone()),
             Error::Config(error) => error.hint().map(str::to_owned),
             Error::State(error) => error.hint().map(str::to_owned),
+            Error::Agent(error) => error.hint(),
             Error::Git(error) => error.hint(),
             Error::Docker(error) => error.hint().map(str::to_owned),
             Error::Socket { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

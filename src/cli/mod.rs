@@ -4,6 +4,7 @@
 //! process does the same work by itself. Data goes to standard output, everything else to standard
 //! error; every text is complete without colors.
 
+mod agent;
 mod apply;
 mod check;
 mod client;
@@ -12,7 +13,6 @@ mod error;
 mod exit;
 mod folder;
 mod hear;
-mod installation;
 mod log;
 mod panic;
 mod plan;
@@ -73,6 +73,7 @@ enum Command {
     Drift(drift::Drift),
     Status(status::Status),
     Retry(retry::Retry),
+    Agent(agent::Agent),
     Serve(serve::Serve),
     Uninstall(uninstall::Uninstall),
 }
@@ -108,7 +109,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let context = Context { flags: cli.flags, ui, written: written(&matches) };
-    let quiet = !matches!(cli.command, Command::Serve(_));
+    let quiet = !matches!(cli.command, Command::Agent(_) | Command::Serve(_));
     let result = log::install(&context, quiet).and_then(|()| panic::catch(|| dispatch(&context, cli.command)));
     result.unwrap_or_else(|error| {
         ui.error(&error);
@@ -136,6 +137,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
             Command::Drift(arguments) => drift::run(context, &arguments).await,
             Command::Status(arguments) => status::run(context, &arguments).await,
             Command::Retry(arguments) => retry::run(context, &arguments).await,
+            Command::Agent(arguments) => agent::run(context, &arguments).await,
             Command::Serve(arguments) => serve::run(context, &arguments).await,
             Command::Uninstall(arguments) => uninstall::run(context, &arguments).await,
         }

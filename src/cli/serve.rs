@@ -11,7 +11,6 @@ use crate::serve;
 use super::Context;
 use super::error::Error;
 use super::exit::Exit;
-use super::installation::data_path;
 
 const EXAMPLES: &str = "Examples:
   driftless serve                      as a service manager runs it
@@ -34,7 +33,7 @@ pub(super) struct Serve {
 }
 
 pub(super) async fn run(context: &Context, arguments: &Serve) -> Result<Exit, Error> {
-    let mut options = data_path(&context.flags, &owner(context)?);
+    let mut options = serve::Options::new(owner(context)?, &context.flags.state, context.flags.dns);
     if arguments.stop {
         let line = match serve::stop(&options).await? {
             true => "Stopped. Kernel rules stay in the fronts; DNS and held connections have ended.\n",

@@ -6,7 +6,8 @@ use std::path::Path;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::agent::protocol::{Answer, PlanAnswer, Request};
-use crate::config::Application;
+use crate::agent::{self, Prepared};
+use crate::config::{self, Application};
 use crate::desired::{Desired, PullPolicy};
 use crate::host::Class;
 use crate::observed::Live;
@@ -27,7 +28,6 @@ pub(super) struct Question<'a> {
     /// What it is about.
     pub target: &'a Target,
     /// Application documents, to work without an agent.
-    #[expect(dead_code, reason = "read by the agent's room, which opens without a loop of its own next")]
     pub config: Option<&'a Path>,
     /// How a folder is deployed, if the command takes one.
     pub folder: Option<&'a FolderFlags>,
@@ -41,13 +41,32 @@ pub(super) struct Question<'a> {
 pub(super) async fn ask(context: &Context, question: &Question<'_>, request: Request) -> Result<Answers, Error> {
     question.check(context)?;
     if let (Target::Folder(path), Some(flags)) = (question.target, question.folder) {
-        return planned(context, &flags.application(path)?, &request).await;
+        let application = flags.application(path)?;
+        return match alone(context, question, vec![application.clone()], request.clone()).await {
+            Err(error) if has_no_engine(&error) && matches!(request, Request::Plan { .. }) => {
+                context.ui.warn(&format!("{}; this is the plan for a host that has nothing", error.chain().join(": ")));
+                simulated(context, &application, &request).await
+            }
+            answers => answers,
+        };
     }
     let socket = context.flags.socket();
-    match client::ask(&socket, &request).await? {
-        Some(answers) => Ok(answers),
-        None => Err(Error::NoAgent { path: socket, hint: question.hint() }),
+    match (client::ask(&socket, &request).await?, question.config) {
+        (Some(answers), _) => Ok(answers),
+        (None, Some(path)) => alone(context, question, config::read(path)?, request).await,
+        (None, None) => Err(Error::NoAgent { path: socket, hint: question.hint() }),
     }
+}
+
+/// Answers within this process. It holds the lock of the state folder until the last answer.
+async fn alone(context: &Context, question: &Question<'_>, applications: Vec<Application>, request: Request) -> Result<Answers, Error> {
+    let holder = format!("driftless {}", question.command);
+    let prepared = Prepared::new(&context.flags, applications, &holder).await?;
+    Ok(Answers::Own(prepared.ask(request).await?))
+}
+
+fn has_no_engine(error: &Error) -> bool {
+    matches!(error, Error::Agent(agent::Error::Docker { .. }))
 }
 
 impl Question<'_> {
@@ -77,7 +96,7 @@ impl Question<'_> {
 }
 
 /// Plans a folder for a host that has nothing, on the simulator.
-async fn planned(context: &Context, application: &Application, request: &Request) -> Result<Answers, Error> {
+async fn simulated(context: &Context, application: &Application, request: &Request) -> Result<Answers, Error> {
     let (reply, answers) = unbounded_channel();
     let read = folder::read(&context.flags, application).await?;
     let answer = match read.desired {
@@ -87,7 +106,6 @@ async fn planned(context: &Context, application: &Application, request: &Request
             Answer::Error { class: Class::User, messages, hint: Some("`driftless check` shows them with their lines".to_owned()) }
         }
         Ok(desired) => {
-            context.ui.warn("no engine is asked: this is the plan for a host that has nothing");
             let host = Host::from_live(Live { images: own_images(&desired), ..Live::default() }, Scene::default(), Time::default());
             let run = Run::new(host, desired);
             let plan = run.plan();

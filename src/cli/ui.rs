@@ -4,7 +4,8 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
-use crate::report::{Ink, Paint, word};
+use crate::config;
+use crate::report::{Ink, Paint, findings_text, word};
 
 use super::error::Error;
 
@@ -51,6 +52,10 @@ impl Ui {
     pub fn error(&self, error: &Error) {
         if matches!(error, Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe) {
             return;
+        }
+        if let Error::Config(config::Error::Refused { findings, texts, .. }) = error {
+            let text = |file: &str| texts.iter().find(|(name, _)| name == file).map(|(_, text)| text.as_str());
+            self.say(&findings_text(findings, &text, self.err));
         }
         for (index, message) in error.chain().iter().enumerate() {
             let (head, ink) = if index == 0 { ("error:", Ink::Bad) } else { ("cause:", Ink::Warn) };

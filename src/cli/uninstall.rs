@@ -2,14 +2,13 @@
 
 use clap::Args;
 
-use crate::config::State;
+use crate::agent::Prepared;
 use crate::docker::{Docker, Removed};
 use crate::serve;
 
 use super::Context;
 use super::error::Error;
 use super::exit::Exit;
-use super::installation::{data_path, settle};
 
 const EXAMPLES: &str = "Examples:
   driftless uninstall                  fronts go; containers stay and go on running
@@ -30,13 +29,12 @@ pub(super) struct Uninstall {
 
 pub(super) async fn run(context: &Context, arguments: &Uninstall) -> Result<Exit, Error> {
     let flags = &context.flags;
-    let mut state = State::open(&flags.state)?;
-    let _lock = state.lock("driftless uninstall")?;
-    let installation = settle(flags, &mut state).await?;
-    let docker = Docker::connect(flags.docker.as_deref(), &installation).await?;
-    let options = data_path(flags, &installation.owner);
-    let names: Vec<String> = serve::read_published(&options).map(|published| published.zone.names()).unwrap_or_default();
-    if serve::stop(&options).await? {
+    // It holds the lock, so no agent brings back what is removed.
+    let prepared = Prepared::new(flags, Vec::new(), "driftless uninstall").await?;
+    let options = &prepared.options().serve;
+    let docker = Docker::connect(flags.docker.as_deref(), &prepared.options().installation).await?;
+    let names: Vec<String> = serve::read_published(options).map(|published| published.zone.names()).unwrap_or_default();
+    if serve::stop(options).await? {
         context.ui.data("stopped  driftless serve\n")?;
     }
     let removed = docker.uninstall(arguments.containers).await?;

@@ -12,5 +12,5 @@ pub mod state;
 pub use application::{Application, INTERVAL};
 pub use error::Error;
 pub use flag::{Flags, LogFormat};
-pub use select::{ApplicationFlags, SettingFlags};
+pub use select::{ApplicationFlags, SettingFlags, read};
 pub use state::State;

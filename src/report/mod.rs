@@ -19,7 +19,7 @@ pub use markdown::{check_markdown, drift_markdown, plan_markdown, status_markdow
 pub use paint::{Ink, Paint};
 pub use plan::{PlanAnswer, PlanRound};
 pub use status::{ApplicationStatus, StatusReport};
-pub use text::{check_text, drift_text, plan_text, status_text};
+pub use text::{drift_text, plan_text, status_text};
 
 #[cfg(test)]
 mod tests;

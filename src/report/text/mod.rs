@@ -3,14 +3,12 @@
 //! Nothing here wraps lines or asks how wide a terminal is: a path or an id that is cut cannot be
 //! copied. Each text ends with a line feed.
 
-mod check;
 mod drift;
 mod plan;
 mod round;
 mod status;
 mod table;
 
-pub use check::check_text;
 pub use drift::drift_text;
 pub use plan::plan_text;
 pub use status::status_text;

@@ -1,0 +1,45 @@
+//! `agent`: keeps the host as Git says, until it is told to stop.
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::agent::Prepared;
+use crate::config::ApplicationFlags;
+
+use super::Context;
+use super::error::Error;
+use super::exit::Exit;
+
+const EXAMPLES: &str = "Examples:
+  driftless agent --repo https://git.example/shop.git --path deploy
+  driftless agent --repo /srv/shop --mode manual
+  driftless agent --config /etc/driftless/applications
+
+One agent works with a state folder at a time. It starts `driftless serve` when that does not run.
+SIGTERM ends it; what is published is served on, and containers go on running.";
+
+/// Keep the Docker host as Git says
+///
+/// It watches repositories, plans, applies, heals and reports. It needs the Docker socket and its state folder. What it deploys is
+/// named by flags, or by Application documents.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Agent {
+    #[command(flatten)]
+    applications: ApplicationFlags,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Agent) -> Result<Exit, Error> {
+    let applications = arguments.applications.applications()?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
+    let prepared = Prepared::new(&context.flags, applications, "driftless agent").await?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    prepared.run(&context.flags, stop).await?;
+    Ok(Exit::Done)
+}
