@@ -73,7 +73,8 @@ fn with_rounds() -> PlanAnswer {
         round(0, &["pull example/api:2", "create shop/Deployment/web/x7k2p"], &[image], 2, 1),
         round(700, &["create shop/Deployment/api/b2", "create shop/Deployment/api/c3"], &[ready], 2, 1),
         round(1700, &["join shop/Deployment/api/b2", "join shop/Deployment/api/c3", "join shop/Deployment/web/x7k2p"], &[ready], 2, 1),
-        round(1800, &["leave shop/Deployment/api/a1"], &[], 4, 2),
+        round(1800, &["leave shop/Deployment/api/a1"], &["shop/Deployment/api/a1: drains"], 4, 2),
+        round(620000, &[], &["shop/Deployment/api/a1: drains"], 4, 2),
     ]);
     PlanAnswer { rounds: serde_json::from_value(rounds).expect("rounds"), ..rollout() }
 }
@@ -156,6 +157,9 @@ fn rounds_show_when_what_is_done_and_how_many_serve() {
               join shop/Deployment/web/x7k2p
         1.8s  serving: api 4, web 2
               leave shop/Deployment/api/a1
+              held: shop/Deployment/api/a1: drains
+      10m20s  nothing more happens, and it has not converged
+              held: shop/Deployment/api/a1: drains
 
     Least available
       shop/Deployment/api  2 of 2
@@ -352,7 +356,8 @@ fn markdown_fits_a_review() {
     | 0s | pull example/api:2<br>create shop/Deployment/web/x7k2p | `shop/Deployment/api` 2<br>`shop/Deployment/web` 1 | shop/Deployment/api: waits for image `example/api:2` |
     | 700ms | create shop/Deployment/api/b2<br>create shop/Deployment/api/c3 | `shop/Deployment/api` 2<br>`shop/Deployment/web` 1 | shop/Deployment/api: waits: 2 new replicas do not serve yet |
     | 1.7s | join shop/Deployment/api/b2<br>join shop/Deployment/api/c3<br>join shop/Deployment/web/x7k2p | `shop/Deployment/api` 2<br>`shop/Deployment/web` 1 | shop/Deployment/api: waits: 2 new replicas do not serve yet |
-    | 1.8s | leave shop/Deployment/api/a1 | `shop/Deployment/api` 4<br>`shop/Deployment/web` 2 |  |
+    | 1.8s | leave shop/Deployment/api/a1 | `shop/Deployment/api` 4<br>`shop/Deployment/web` 2 | shop/Deployment/api/a1: drains |
+    | 10m20s |  | `shop/Deployment/api` 4<br>`shop/Deployment/web` 2 | shop/Deployment/api/a1: drains |
 
     </details>
 

@@ -18,11 +18,13 @@ pub(super) fn round_lines(rounds: &[PlanRound], paint: Paint) -> String {
     let mut serving: &[(String, usize)] = &[];
     for round in rounds {
         let serves = serves(&round.serving, serving).map(|text| Cell::inked(text, Ink::Good));
+        let stuck = round.steps.is_empty();
+        let end = stuck.then(|| Cell::inked("nothing more happens, and it has not converged", Ink::Bad));
         let steps = round.steps.iter().map(|step| Cell::plain(word::step(step)));
-        let begins = round.held.iter().filter(|held| !known.contains(held.as_str()));
+        let begins = round.held.iter().filter(|held| stuck || !known.contains(held.as_str()));
         let held = begins.map(|held| Cell::inked(format!("held: {}", word::clean(held)), Ink::Dim));
         let mut at = format!("{:>6}", format_duration(Duration::from_millis(round.at)));
-        for line in serves.into_iter().chain(steps).chain(held) {
+        for line in serves.into_iter().chain(end).chain(steps).chain(held) {
             table.row([Cell::inked(std::mem::take(&mut at), Ink::Bold), line]);
         }
         known = round.held.iter().map(String::as_str).collect();
