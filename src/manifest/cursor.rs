@@ -110,7 +110,7 @@ impl<'a> Cursor<'a> {
         if !range.contains(&number) {
             let message = match (*range.start(), *range.end()) {
                 (0, _) if number < 0 => format!("is {number}, but cannot be negative"),
-                (low, i64::MAX) => format!("is {number}, but must be at least {low}"),
+                (low, high) if high >= i64::from(i32::MAX) => format!("is {number}, but must be at least {low}"),
                 (low, high) => format!("is {number}, but must be from {low} to {high}"),
             };
             self.error("out-of-range", message);
@@ -195,7 +195,7 @@ impl<'a> Cursor<'a> {
 pub struct Fields<'a> {
     cursor: Cursor<'a>,
     entries: &'a [(Located<String>, Node)],
-    known: Vec<&'static str>,
+    known: Vec<&'a str>,
     unknown: bool,
 }
 
@@ -282,6 +282,15 @@ impl<'a> Fields<'a> {
             if asks {
                 field.sink.error_with("unsupported-field", field.span, format!("`{}` is not supported", field.path), *reason);
             }
+        }
+    }
+
+    /// Refuses all fields whose names pass a test, with a reason.
+    pub fn refuse_where(&mut self, test: impl Fn(&str) -> bool, reason: &str) {
+        for (key, node) in self.entries.iter().filter(|(key, _)| test(&key.value)) {
+            self.known.push(&key.value);
+            let field = self.cursor.child(node, key.span, Segment::Key(&key.value));
+            field.sink.error_with("unsupported-field", field.span, format!("`{}` is not supported", field.path), reason);
         }
     }
 

@@ -30,7 +30,7 @@ pub fn manifests<'a>(tree: &'a Tree, format: Format, sink: &Sink) -> Vec<(u32, &
         };
         let shown = if folder.is_empty() { "." } else { folder };
         let hint = format!("render it and commit the result: `{command} {shown} > rendered.yaml`");
-        sink.error_with("not-rendered", whole(number), format!("is {what}, which is not rendered here"), hint);
+        sink.error_with("not-rendered", whole(number), format!("this is {what}, which is not rendered here"), hint);
         folders.push(folder);
     }
     // What such a folder holds are pieces, not manifests: reading them would only add noise.
@@ -46,11 +46,11 @@ pub fn manifests<'a>(tree: &'a Tree, format: Format, sink: &Sink) -> Vec<(u32, &
             (Entry::TooLarge { size }, true) => load::too_large(*size, number, sink),
             (Entry::Lfs, true) => {
                 let hint = "fetch it with `git lfs pull`, or keep manifests out of Git LFS";
-                sink.error_with("git-lfs", whole(number), "is the placeholder of a file that is kept in Git LFS", hint);
+                sink.error_with("git-lfs", whole(number), "this is the placeholder of a file that is kept in Git LFS", hint);
             }
             (Entry::Outside { target }, _) => outside(target, whole(number), manifest, sink),
             (Entry::Dangling { target }, true) => {
-                sink.error("dangling-link", whole(number), format!("is a symbolic link to `{target}`, which does not exist"));
+                sink.error("dangling-link", whole(number), format!("this is a symbolic link to `{target}`, which does not exist"));
             }
             _ => {}
         }
@@ -63,7 +63,7 @@ pub fn manifests<'a>(tree: &'a Tree, format: Format, sink: &Sink) -> Vec<(u32, &
 }
 
 fn outside(target: &str, span: Span, manifest: bool, sink: &Sink) {
-    let message = format!("is a symbolic link to `{target}`, which is outside of the repository");
+    let message = format!("this is a symbolic link to `{target}`, which is outside of the repository");
     match manifest {
         true => sink.error_with("outside-link", span, message, "put the file itself into the repository"),
         // It may be a folder of manifests, or have nothing to do with them.

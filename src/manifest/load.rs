@@ -42,7 +42,7 @@ pub fn load(bytes: &[u8], file: u32, schema: Schema, sink: &Sink) -> Vec<Node> {
 
 /// Reports a file that has too many bytes to be read.
 pub fn too_large(size: u64, file: u32, sink: &Sink) {
-    let message = format!("has {size} bytes, more than the {MAX_BYTES} that a manifest may have");
+    let message = format!("the file has {size} bytes, more than the {MAX_BYTES} that a manifest may have");
     sink.error_with("file-too-large", Span { file, ..Span::default() }, message, "split it, or move data out of the manifests");
 }
 
@@ -50,12 +50,12 @@ pub fn too_large(size: u64, file: u32, sink: &Sink) {
 fn decode<'a>(bytes: &'a [u8], file: u32, sink: &Sink) -> Option<&'a str> {
     let (valid, mut bad) = match std::str::from_utf8(bytes) {
         Ok(text) => (text, None),
-        Err(error) => (std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(), Some("is not UTF-8 text")),
+        Err(error) => (std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(), Some("the file is not UTF-8 text")),
     };
     let control = |b: u8| (b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r')) || b == 0x7f;
     let mut end = valid.len();
     if let Some(position) = valid.bytes().position(control) {
-        (end, bad) = (position, Some("is not text: it has a control character"));
+        (end, bad) = (position, Some("the file is not text: here is a control character"));
     }
     let Some(message) = bad else { return Some(valid.strip_prefix('\u{feff}').unwrap_or(valid)) };
     let before = &valid[..end];
@@ -96,8 +96,10 @@ fn lines(text: &str) -> u32 {
 /// Tells whether a document seems to be a Secret. Its lines are then not shown, also if it cannot be
 /// read; too careful is better than not enough.
 fn mentions_secret(document: &str) -> bool {
-    let kind = || document.lines().any(|line| line.contains("kind") && line.contains("Secret"));
-    document.contains("stringData") || (document.contains("Secret") && kind())
+    const KIND: &str = "Secret";
+    let within = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric());
+    let word = |at: usize| !within(document[..at].chars().next_back()) && !within(document[at + KIND.len()..].chars().next());
+    document.contains("stringData") || document.match_indices(KIND).any(|(at, _)| word(at))
 }
 
 /// Reads one document.
@@ -340,7 +342,7 @@ impl Loader<'_> {
     fn not_yaml(&self, error: &ScanError) {
         let mark = *error.marker();
         let span = self.span(saphyr_parser::Span::empty(mark));
-        let message = format!("is not valid YAML: {}", error.info());
+        let message = format!("this is not valid YAML: {}", error.info());
         let hint = match error.info() {
             _ if self.template => TEMPLATE,
             info if info.contains("tab") => "indent with spaces",

@@ -81,6 +81,10 @@ impl Sink {
 
     fn too_many(&self, file: u32) -> Finding {
         let place = self.place(Span { file, ..Span::default() });
-        Finding::error("too-many-errors", place, format!("has {PER_FILE} errors or more; those after the first {PER_FILE} are not shown"))
+        Finding::error(
+            "too-many-errors",
+            place,
+            format!("the file has {PER_FILE} errors or more; those after the first {PER_FILE} are not shown"),
+        )
     }
 }

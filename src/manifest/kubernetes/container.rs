@@ -23,9 +23,9 @@ pub struct Container {
     /// When the image is pulled.
     pub pull: PullPolicy,
     /// Replaces the image's entrypoint.
-    pub command: Option<Vec<String>>,
+    pub command: Option<Vec<Located<String>>>,
     /// Replaces the image's command.
-    pub args: Option<Vec<String>>,
+    pub args: Option<Vec<Located<String>>>,
     /// The working folder.
     pub working_dir: Option<String>,
     /// Where variables come from as a whole, in order.
@@ -104,10 +104,9 @@ pub fn decode(field: &Cursor<'_>) -> Option<Container> {
     field.fields(|fields| {
         let name = fields.require("name").and_then(|name| checked(&name, name::dns_label));
         let (image, pull) = image_and_pull(fields);
-        let words = |field: Cursor<'_>| field.texts().into_iter().map(|text| text.value).collect::<Vec<_>>();
         // An empty list is no list, as in Kubernetes.
-        let command = fields.get("command").map(words).filter(|words| !words.is_empty());
-        let args = fields.get("args").map(words).filter(|words| !words.is_empty());
+        let command = fields.get("command").map(|field| field.texts()).filter(|words| !words.is_empty());
+        let args = fields.get("args").map(|field| field.texts()).filter(|words| !words.is_empty());
         let working_dir = fields.get("workingDir").and_then(|field| working_dir(&field));
         let ports: Vec<Port> = fields.items("ports").iter().filter_map(port).collect();
         let named_ports = named(&ports, fields);
@@ -170,7 +169,7 @@ fn image_and_pull(fields: &mut Fields<'_>) -> (String, PullPolicy) {
 
 fn working_dir(field: &Cursor<'_>) -> Option<String> {
     let text = field.text()?.value;
-    if !text.is_empty() && !text.starts_with('/') {
+    if !text.is_empty() && (!text.starts_with('/') || text.contains(char::is_control)) {
         field.error("bad-path", format!("must be an absolute path, but is `{}`", text.escape_debug()));
         return None;
     }
@@ -195,7 +194,8 @@ fn port(field: &Cursor<'_>) -> Option<Port> {
             // 0 means none, as in Kubernetes.
             u16::try_from(port).ok().filter(|port| *port != 0).map(|port| Located { value: port, span: field.span() })
         });
-        let number = number?;
+        // A stand-in keeps the name known, so that references to it are not reported as well.
+        let number = number.unwrap_or(1);
         let host = host.map(|host| {
             let address = address.filter(|address| !address.is_unspecified());
             host.map(|host_port| HostPort { address, host_port, container_port: number, protocol })
@@ -234,19 +234,14 @@ fn env_from(field: &Cursor<'_>) -> Option<EnvFrom> {
             let text = field.text()?;
             (text.value.is_empty() || is_variable(&field, &text.value)).then_some(text.value)
         });
-        let sources = [("configMapRef", Kind::ConfigMap), ("secretRef", Kind::Secret)];
-        let mut found: Vec<(Kind, Option<(Option<Located<String>>, bool)>)> = Vec::new();
-        for (word, kind) in sources {
-            if let Some(source) = fields.get(word) {
-                let read = |fields: &mut Fields<'_>| (fields.require("name").and_then(|name| name.filled()), fields.flag("optional"));
-                found.push((kind, source.fields(read)));
-            }
-        }
-        if found.len() != 1 {
+        let read = |fields: &mut Fields<'_>| (fields.require("name").and_then(|name| name.filled()), fields.flag("optional"));
+        let config_map = fields.get("configMapRef").map(|source| (Kind::ConfigMap, source));
+        let secret = fields.get("secretRef").map(|source| (Kind::Secret, source));
+        if config_map.is_some() == secret.is_some() {
             field.error("one-of", "must have exactly one of `configMapRef`, `secretRef`");
         }
-        let (kind, source) = found.into_iter().next()?;
-        let (name, optional) = source?;
+        let (kind, source) = config_map.or(secret)?;
+        let (name, optional) = source.fields(read)?;
         Some(EnvFrom { prefix: prefix.unwrap_or_default(), kind, name: name?, optional })
     })?
 }

@@ -37,8 +37,6 @@ pub struct Deployment {
 
 /// A replica as written.
 pub struct Template {
-    /// Where it is written.
-    pub span: Span,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its annotations.
@@ -153,7 +151,7 @@ fn template(field: &Cursor<'_>) -> Option<Template> {
         let (labels, annotations) = metadata.unwrap_or_default();
         let spec = fields.require("spec")?.fields(replica)?;
         let (container, volumes, security, grace) = spec?;
-        Some(Template { span: field.span(), labels, annotations, container, volumes, security, grace })
+        Some(Template { labels, annotations, container, volumes, security, grace })
     })?
 }
 

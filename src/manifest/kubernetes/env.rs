@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::desired::{Part, Text};
+use crate::manifest::cursor::nearest;
 use crate::manifest::node::{Located, Span};
 use crate::manifest::sink::Sink;
 use crate::name::{Kind, Name, ObjectId};
@@ -55,9 +56,10 @@ impl<'a> Scope<'a> {
         let others = self.objects.declared.keys().filter(|other| other.kind == id.kind);
         let elsewhere = others.clone().find(|other| other.name == id.name);
         let near = others.filter(|other| other.namespace == id.namespace).map(|other| other.name.as_str());
-        let hint = match (elsewhere, crate::manifest::cursor::nearest(id.name.as_str(), near)) {
+        let hint = match (elsewhere, nearest(id.name.as_str(), near)) {
             (Some(other), _) => format!("there is one in namespace `{}`", other.namespace),
             (None, Some(name)) => format!("did you mean `{name}`?"),
+            (None, None) if self.objects.incomplete => "it may be in a document that could not be read".to_owned(),
             (None, None) => "add it to the application's folder".to_owned(),
         };
         self.sink.error_with("missing-object", span, message, hint);
@@ -116,14 +118,21 @@ impl<'a> Scope<'a> {
     pub fn missing_key(&self, kind: Kind, name: &Located<String>, key: &Located<String>, data: &Data) {
         let message = format!("{kind} `{}` has no key `{}`", name.value, key.value.escape_debug());
         let keys = data.entries.keys().map(String::as_str);
-        match crate::manifest::cursor::nearest(&key.value, keys) {
+        match nearest(&key.value, keys) {
             Some(near) => self.sink.error_with("missing-key", key.span, message, format!("did you mean `{near}`?")),
             None => self.sink.error("missing-key", key.span, message),
         }
     }
 
+    /// Returns an argument with its variables put in.
+    pub fn argument(&self, written: &Located<String>, variables: &BTreeMap<String, Text>) -> Option<Text> {
+        let text = self.expand(&written.value, variables, written.span)?;
+        self.check_value(&text, "command", written.span);
+        Some(text)
+    }
+
     /// Replaces references to variables in a text.
-    pub fn expand(&self, text: &str, variables: &BTreeMap<String, Text>, span: Span) -> Option<Text> {
+    fn expand(&self, text: &str, variables: &BTreeMap<String, Text>, span: Span) -> Option<Text> {
         let expanded = expand::expand(text, |name| variables.get(name));
         if expanded.is_none() {
             let message = format!("the text has more than {} bytes once its variables are put in", expand::MOST);
@@ -140,7 +149,7 @@ impl<'a> Scope<'a> {
             Ok(_) if expand::length(value) > expand::MOST => "has more than 128 KiB",
             Ok(_) => return,
         };
-        self.sink.error("bad-variable", span, format!("the value of `{name}` {problem}, so no process can be given it"));
+        self.sink.error("bad-text", span, format!("the text for `{name}` {problem}, so no process can be given it"));
     }
 }
 

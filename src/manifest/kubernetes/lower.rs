@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::{
-    self, Backend, Container, Content, ContentId, Desired, Exclusive, Front, Goal, Identity, Mount, MountSource, Network, Restart,
-    ServicePort, Spec, Template, Text, Volume, Workload,
+    self, Backend, Container, Content, ContentId, Desired, EmptyDir, Exclusive, Front, Goal, Identity, Mount, MountSource, Network,
+    Restart, ServicePort, Spec, Template, Text, Volume, Workload,
 };
 use crate::manifest::Context;
-use crate::manifest::node::Span;
+use crate::manifest::cursor::nearest;
+use crate::manifest::node::Located;
 use crate::manifest::sink::Sink;
 use crate::name::{Kind, Name, ObjectId};
 
@@ -91,7 +92,8 @@ impl Lower<'_> {
         let Object { span, wishes, value: written } = object;
         let settings = &context.settings;
         let key = &context.installation.key;
-        let mut build = Build { scope, context, template: &written.template, contents, exclusive: BTreeSet::new() };
+        let mut build =
+            Build { scope, context, template: &written.template, contents, exclusive: BTreeSet::new(), empty_dirs: BTreeMap::new() };
         let template = build.template();
         let exclusive = build.exclusive.into_iter().collect();
         let spec = Spec::new(&template, Restart::Always, volume_of_source, key);
@@ -126,9 +128,7 @@ impl Lower<'_> {
             true => Vec::new(),
             false => index.selected(&id.namespace, &written.selector.value),
         };
-        // A Deployment that was refused may be the one.
-        let all_known = || objects.declared.keys().filter(|id| id.kind == Kind::Deployment).all(|id| objects.deployments.contains_key(id));
-        if selected.is_empty() && !written.selector.value.is_empty() && all_known() {
+        if selected.is_empty() && !written.selector.value.is_empty() && !objects.incomplete {
             let message = format!("Service `{}` selects nothing: no Deployment in namespace `{}` has these labels", id.name, id.namespace);
             sink.warning("selects-nothing", written.selector.span, message, "its name answers, but connections are refused");
         }
@@ -155,6 +155,14 @@ fn volume_of_source(source: &MountSource) -> String {
     }
 }
 
+/// A volume whose references are looked up.
+enum Resolved {
+    Content(Content),
+    EmptyDir(EmptyDir),
+    Claim { id: ObjectId, read_only: bool, single_writer: bool },
+    Host { path: String, create: bool },
+}
+
 /// A template in the making.
 struct Build<'a> {
     scope: Scope<'a>,
@@ -162,22 +170,22 @@ struct Build<'a> {
     template: &'a deployment::Template,
     contents: &'a mut BTreeMap<ContentId, Content>,
     exclusive: BTreeSet<Exclusive>,
+    empty_dirs: BTreeMap<Name, EmptyDir>,
 }
 
 impl Build<'_> {
     fn template(&mut self) -> Template {
-        let deployment::Template { span: _, labels, annotations, container, volumes: _, security: _, grace } = self.template;
+        let deployment::Template { labels, annotations, container, volumes: _, security: _, grace } = self.template;
         let mut ports: Vec<desired::HostPort> = container.host_ports.iter().map(|port| port.value.clone()).collect();
         ports.sort();
         ports.dedup();
         self.exclusive.extend(ports.iter().map(|port| Exclusive::HostPort(port.protocol, port.host_port)));
-        let mut empty_dirs = BTreeMap::new();
-        let container = self.container(&mut empty_dirs);
+        let container = self.container();
         Template {
             containers: vec![container],
             networks: vec![format!("driftless-{}", self.context.installation.owner)],
             ports,
-            empty_dirs,
+            empty_dirs: std::mem::take(&mut self.empty_dirs),
             labels: labels.clone(),
             annotations: annotations.clone(),
             hostname: None,
@@ -185,14 +193,16 @@ impl Build<'_> {
         }
     }
 
-    fn container(&mut self, empty_dirs: &mut BTreeMap<Name, desired::EmptyDir>) -> Container {
+    fn container(&mut self) -> Container {
         let written = &self.template.container;
         let env = self.scope.variables(written, self.template);
-        let expand = |words: &Option<Vec<String>>, span: Span| -> Option<Vec<Text>> {
-            Some(words.as_ref()?.iter().filter_map(|word| self.scope.expand(word, &env, span)).collect())
+        let expand = |words: &Option<Vec<Located<String>>>| -> Option<Vec<Text>> {
+            Some(words.as_ref()?.iter().filter_map(|word| self.scope.argument(word, &env)).collect())
         };
-        let (command, args) = (expand(&written.command, self.template.span), expand(&written.args, self.template.span));
-        let mut mounts: Vec<Mount> = written.mounts.iter().filter_map(|mount| self.mount(mount, empty_dirs)).collect();
+        let (command, args) = (expand(&written.command), expand(&written.args));
+        let volumes: BTreeMap<&Name, Resolved> =
+            self.template.volumes.iter().filter_map(|volume| Some((&volume.name, self.resolve(volume)?))).collect();
+        let mut mounts: Vec<Mount> = written.mounts.iter().filter_map(|mount| self.mount(mount, &volumes)).collect();
         mounts.sort_by(|a, b| a.target.cmp(&b.target));
         let (user, groups) = self.identity(&self.template.security, &written.security);
         Container {
@@ -221,45 +231,56 @@ impl Build<'_> {
         }
     }
 
-    fn mount(&mut self, mount: &VolumeMount, empty_dirs: &mut BTreeMap<Name, desired::EmptyDir>) -> Option<Mount> {
-        let template = self.template;
+    /// Returns what a mount means, if its volume exists.
+    fn mount(&mut self, mount: &VolumeMount, volumes: &BTreeMap<&Name, Resolved>) -> Option<Mount> {
         let sink = self.scope.sink;
-        let Some(volume) = template.volumes.iter().find(|volume| volume.name.as_str() == mount.name.value) else {
-            let names = template.volumes.iter().map(|volume| volume.name.as_str());
+        let Some((name, volume)) = volumes.iter().find(|(name, _)| name.as_str() == mount.name.value) else {
             let message = format!("there is no volume `{}` in `volumes`", mount.name.value.escape_debug());
-            match crate::manifest::cursor::nearest(&mount.name.value, names) {
+            match nearest(&mount.name.value, volumes.keys().map(|name| name.as_str())) {
                 Some(name) => sink.error_with("missing-volume", mount.name.span, message, format!("did you mean `{name}`?")),
                 None => sink.error("missing-volume", mount.name.span, message),
             }
             return None;
         };
-        let mut read_only = mount.read_only;
-        let source = match &volume.source {
-            Source::Data(data) => {
-                let content = self.scope.content(data, volume.span);
-                let id = content::id(&content, &self.context.installation.key);
-                self.contents.entry(id.clone()).or_insert(content);
+        let (mut read_only, name) = (mount.read_only, (*name).clone());
+        let source = match volume {
+            Resolved::Content(content) => {
+                let id = content::id(content, &self.context.installation.key);
+                self.contents.entry(id.clone()).or_insert_with(|| content.clone());
                 MountSource::Content(id)
             }
-            Source::EmptyDir(empty_dir) => {
-                empty_dirs.insert(volume.name.clone(), *empty_dir);
-                MountSource::EmptyDir(volume.name.clone())
+            Resolved::EmptyDir(empty_dir) => {
+                self.empty_dirs.insert(name.clone(), *empty_dir);
+                MountSource::EmptyDir(name)
             }
-            Source::Claim { name, read_only: always } => {
+            Resolved::Claim { id, read_only: always, single_writer } => {
                 read_only |= always;
-                let id = self.scope.id(Kind::PersistentVolumeClaim, name)?;
-                match self.scope.objects.claims.get(&id) {
-                    Some(claim) if claim.value.single_writer => {
-                        self.exclusive.insert(Exclusive::Volume(id.clone()));
-                    }
-                    Some(_) => {}
-                    None => self.scope.missing(&id, name.span),
+                if *single_writer {
+                    self.exclusive.insert(Exclusive::Volume(id.clone()));
                 }
-                MountSource::Volume(id)
+                MountSource::Volume(id.clone())
             }
-            Source::Host { path, create } => MountSource::Host { path: path.clone(), create: *create },
+            Resolved::Host { path, create } => MountSource::Host { path: path.clone(), create: *create },
         };
         Some(Mount { target: mount.target.value.clone(), source, sub_path: mount.sub_path.clone(), read_only })
+    }
+
+    /// Looks up what a volume refers to; also of volumes that nothing mounts, as Kubernetes does.
+    fn resolve(&self, volume: &super::volume::Volume) -> Option<Resolved> {
+        let scope = self.scope;
+        Some(match &volume.source {
+            Source::Data(data) => Resolved::Content(scope.content(data, volume.span)),
+            Source::EmptyDir(empty_dir) => Resolved::EmptyDir(*empty_dir),
+            Source::Host { path, create } => Resolved::Host { path: path.clone(), create: *create },
+            Source::Claim { name, read_only } => {
+                let id = scope.id(Kind::PersistentVolumeClaim, name)?;
+                let claim = scope.objects.claims.get(&id);
+                if claim.is_none() {
+                    scope.missing(&id, name.span);
+                }
+                Resolved::Claim { id, read_only: *read_only, single_writer: claim.is_some_and(|claim| claim.value.single_writer) }
+            }
+        })
     }
 
     /// Returns the user and the further groups; what the container says wins over the replica.

@@ -45,6 +45,8 @@ use service::Service;
 /// All objects of an application, as written.
 #[derive(Default)]
 struct Objects {
+    /// Some document or object could not be read, so that what seems to be missing may be in it.
+    incomplete: bool,
     /// Where each object's name is written, also of objects that could not be decoded.
     declared: BTreeMap<ObjectId, Span>,
     data: BTreeMap<ObjectId, Data>,
@@ -62,7 +64,7 @@ struct Object<T> {
 
 /// Builds the desired state of all documents. It is meant to be used only if the sink has no errors.
 pub fn build(mut documents: Vec<Node>, context: &Context, sink: &Sink) -> Desired {
-    let mut objects = Objects::default();
+    let mut objects = Objects { incomplete: sink.errors() > 0, ..Objects::default() };
     for document in &mut documents {
         hide_secrets(document);
         objects.read(&Cursor::new(document, sink), context);
@@ -102,7 +104,13 @@ impl Objects {
                 let missing = missing.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" and ");
                 let verb = if missing.contains("and") { "are" } else { "is" };
                 let hint = "every YAML document in the folder must be a Kubernetes object; keep other files elsewhere, or begin their names with a dot";
-                document.sink.error_with("no-object", document.span(), format!("is no Kubernetes object: {missing} {verb} missing"), hint);
+                document.sink.error_with(
+                    "no-object",
+                    document.span(),
+                    format!("this document is no Kubernetes object: {missing} {verb} missing"),
+                    hint,
+                );
+                self.incomplete = true;
                 return;
             }
         }
@@ -112,7 +120,10 @@ impl Objects {
     fn read_object(&mut self, fields: &mut Fields<'_>, context: &Context) {
         let kind = fields.get("kind").and_then(|kind| kind.text());
         let version = fields.get("apiVersion").and_then(|version| version.text());
-        let (Some(kind), Some(version)) = (kind, version) else { return fields.ignore_rest() };
+        let (Some(kind), Some(version)) = (kind, version) else {
+            self.incomplete = true;
+            return fields.ignore_rest();
+        };
         if kind.value == "List" {
             check_version(&version, "List", "v1", fields);
             fields.ignore(&["metadata"]);
@@ -123,6 +134,7 @@ impl Objects {
         }
         let Some((name, expected, kind)) = KINDS.iter().find(|(name, ..)| *name == kind.value) else {
             unsupported::kind(&kind, fields.cursor().sink);
+            self.incomplete = true;
             return fields.ignore_rest();
         };
         check_version(&version, name, expected, fields);
@@ -133,6 +145,7 @@ impl Objects {
 
     fn read_known(&mut self, fields: &mut Fields<'_>, kind: Kind, meta: &Meta) {
         let wishes = annotation::read(&meta.annotations, kind, fields.cursor().sink);
+        self.incomplete |= meta.id.is_none();
         // Of several objects of one name the first is kept; a nameless one is only looked through.
         let id = meta.id.clone().filter(|id| self.declare(id, meta.span, fields.cursor().sink));
         let span = meta.span;
@@ -148,6 +161,7 @@ impl Objects {
             }
             Kind::Deployment => {
                 let deployment = deployment::decode(fields, span).map(|value| Object { span, wishes, value });
+                self.incomplete |= deployment.is_none();
                 put(&mut self.deployments, id, deployment);
             }
             _ => fields.refuse(&[("spec", "a Namespace has nothing to specify")]),

@@ -64,12 +64,16 @@ fn action(fields: &mut Fields<'_>, ports: &Ports, hook: bool) -> Option<Action> 
     let http = fields.get("httpGet");
     let tcp = if hook { None } else { fields.get("tcpSocket") };
     let sleep = if hook { fields.get("sleep") } else { None };
+    let errors = fields.cursor().sink.errors();
     if hook {
         fields.refuse(&[("tcpSocket", "it does nothing in a hook, also in Kubernetes")]);
     } else {
         fields.refuse(&[("grpc", "ask with `exec`, `httpGet` or `tcpSocket`")]);
     }
     let ways = [&exec, &http, &tcp, &sleep].into_iter().flatten().count();
+    if ways == 0 && fields.cursor().sink.errors() > errors {
+        return None;
+    }
     if ways != 1 {
         let known = if hook { "`exec`, `httpGet`, `sleep`" } else { "`exec`, `httpGet`, `tcpSocket`" };
         let cursor = fields.cursor();

@@ -62,7 +62,8 @@ fn amounts<'a>(field: &Cursor<'a>) -> Option<Amounts<'a>> {
         let memory = fields.get("memory").and_then(|field| Some((quantity::whole(amount(&field)?), field)));
         // Nothing reserved is what leaving it out means.
         let (cpu, memory) = (cpu.filter(|(amount, _)| *amount > 0), memory.filter(|(amount, _)| *amount > 0));
-        fields.refuse(&[("ephemeral-storage", OTHERS)]);
+        // Extended resources have a domain in their names.
+        fields.refuse_where(|name| name.contains('/') || name.starts_with("hugepages-") || name == "ephemeral-storage", OTHERS);
         Amounts { cpu, memory }
     })
 }

@@ -131,19 +131,14 @@ pub fn volume(field: &Cursor<'_>) -> Option<Volume> {
         if let Some(field) = fields.get("hostPath") {
             sources.push(field.fields(host_path).flatten());
         }
-        let errors = fields.cursor().sink.errors();
         let others: Vec<(&'static str, &str)> = OTHERS.iter().map(|name| (*name, UNSUPPORTED)).collect();
         fields.refuse(&others);
         if sources.len() > 1 {
             field.error("one-of", "must have exactly one source");
         }
-        let refused = fields.cursor().sink.errors() > errors;
+        // It also stands in for a source that was refused, so that its mounts are not reported as well.
         let empty = Source::EmptyDir(EmptyDir { memory: false, size_limit: None });
-        let source = match sources.into_iter().next() {
-            Some(source) => source?,
-            None if refused => return None,
-            None => empty,
-        };
+        let source = sources.into_iter().next().flatten().unwrap_or(empty);
         Some(Volume { name: name?, span: field.span(), source })
     })?
 }
@@ -188,6 +183,10 @@ fn relative(field: &Cursor<'_>, path: &str) -> Option<String> {
         return None;
     }
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if path.contains(char::is_control) {
+        field.error("bad-path", "has a control character");
+        return None;
+    }
     if parts.contains(&"..") {
         field.error("bad-path", format!("must not leave the volume, but is `{}`", path.escape_debug()));
         return None;
@@ -199,7 +198,7 @@ fn relative(field: &Cursor<'_>, path: &str) -> Option<String> {
 fn absolute(field: &Cursor<'_>) -> Option<Located<String>> {
     let text = field.filled()?;
     let parts: Vec<&str> = text.value.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    if !text.value.starts_with('/') || parts.contains(&"..") || text.value.contains(':') {
+    if !text.value.starts_with('/') || parts.contains(&"..") || text.value.contains(|c: char| c == ':' || c.is_control()) {
         field.error("bad-path", format!("must be an absolute path without `..` and `:`, but is `{}`", text.value.escape_debug()));
         return None;
     }

@@ -71,14 +71,14 @@ fn too_large_files_are_refused_unread() {
     let text = "a: b\n".repeat(MAX_BYTES / 5 + 1);
     assert_eq!(
         first(&text),
-        "a.yaml: has 8388610 bytes, more than the 8388608 that a manifest may have -> split it, or move data out of the manifests"
+        "a.yaml: the file has 8388610 bytes, more than the 8388608 that a manifest may have -> split it, or move data out of the manifests"
     );
     let mut tree = Tree::default();
     tree.files.insert("a.yaml".to_owned(), Entry::TooLarge { size: 50_000_000 });
     let found = lines(&findings(&tree));
     assert_eq!(
         found,
-        "a.yaml: has 50000000 bytes, more than the 8388608 that a manifest may have -> split it, or move data out of the manifests\n"
+        "a.yaml: the file has 50000000 bytes, more than the 8388608 that a manifest may have -> split it, or move data out of the manifests\n"
     );
 }
 
@@ -87,7 +87,7 @@ fn a_file_that_is_wrong_everywhere_does_not_bury_the_others() {
     let wrong = "---\na: 1\n".repeat(5_000);
     let found = findings(&Tree::of([("a.yaml", wrong.as_str()), ("b.yaml", "kind: x\n")]));
     assert_eq!(found.len(), 102);
-    assert_eq!(lines(&found[..1]), "a.yaml: has 100 errors or more; those after the first 100 are not shown\n");
+    assert_eq!(lines(&found[..1]), "a.yaml: the file has 100 errors or more; those after the first 100 are not shown\n");
     assert_eq!(found[101].place.file, "b.yaml");
 }
 

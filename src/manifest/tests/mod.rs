@@ -1,5 +1,6 @@
 //! Whole folders in, desired states and findings out.
 
+mod bad;
 mod hostile;
 mod shop;
 mod spelling;
