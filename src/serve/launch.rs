@@ -1,11 +1,11 @@
 //! Starts the data path beside the agent, and ends it.
 //!
-//! It gets a session and a process group of its own, so that neither a closed terminal nor the end of
-//! the agent reaches it.
+//! It makes a session of its own at once, so that neither a closed terminal nor the end of the agent
+//! reaches it.
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -21,19 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// Does not wait until it serves: what it acknowledges says so.
 pub fn start(options: &Options) -> Result<u32, Error> {
+    start_program(&std::env::current_exe().map_err(Error::Start)?, options)
+}
+
+/// Starts a program as `serve` unless it already runs; returns its process id.
+pub fn start_program(program: &Path, options: &Options) -> Result<u32, Error> {
     if let Some(pid) = running(options) {
         return Ok(pid);
     }
-    let program = std::env::current_exe().map_err(Error::Start)?;
-    start_program(&mut Command::new(program), options)
-}
-
-pub(super) fn start_program(command: &mut Command, options: &Options) -> Result<u32, Error> {
     let failed = |source| Error::Write { path: options.log(), source };
     std::fs::create_dir_all(&options.state).map_err(failed)?;
     let log = OpenOptions::new().create(true).append(true).open(options.log()).map_err(failed)?;
     let errors = log.try_clone().map_err(failed)?;
-    command
+    let mut child = Command::new(program)
         .arg("serve")
         .args(["--owner", options.owner.as_str(), "--dns", &options.dns.to_string(), "--detached"])
         .arg("--state")
@@ -42,8 +42,8 @@ pub(super) fn start_program(command: &mut Command, options: &Options) -> Result<
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)
-        .process_group(0);
-    let mut child = command.spawn().map_err(Error::Start)?;
+        .spawn()
+        .map_err(Error::Start)?;
     let pid = child.id();
     // Somebody has to ask for its exit code, or it stays as a zombie.
     std::thread::spawn(move || child.wait());

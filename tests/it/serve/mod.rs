@@ -3,4 +3,5 @@
 
 mod dns;
 mod front;
+mod process;
 mod world;
