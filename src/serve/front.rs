@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::desired::Protocol;
 use crate::traffic::{FrontPort, FrontState, Published};
@@ -30,6 +30,9 @@ const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_se
 
 /// The pause between looks for the front's address, which comes a moment after its process.
 const ADDRESS: Duration = Duration::from_millis(5);
+
+/// When the address is late enough to be reported.
+const ADDRESS_LATE: Duration = Duration::from_secs(5);
 
 /// The pause after a front could not be served.
 const RETRY: Duration = Duration::from_secs(1);
@@ -191,9 +194,7 @@ impl Inside {
     async fn serve(&self) -> Result<(), Error> {
         let mut state = self.state.clone();
         let Some(first) = front(&state.borrow().clone(), &self.name) else { return Ok(()) };
-        while !namespace::has_address(first.address) {
-            sleep(ADDRESS).await;
-        }
+        self.wait_for_address(first.address).await;
         namespace::set_up(first.local).await.map_err(self.failed("set up the network"))?;
         let listener = TcpListener::bind((first.address, HOLD_PORT)).await.map_err(self.failed("listen for connections to hold"))?;
         tokio::spawn(self.hold.clone().accept(listener));
@@ -227,6 +228,19 @@ impl Inside {
                     _ = count.tick(), if !left.is_empty() => self.count(published.generation, left.clone()).await,
                 }
             }
+        }
+    }
+
+    async fn wait_for_address(&self, address: Ipv4Addr) {
+        let began = Instant::now();
+        while !namespace::has_address(address) {
+            if began.elapsed() < ADDRESS_LATE {
+                sleep(ADDRESS).await;
+                continue;
+            }
+            let error = format!("its address {address} is not there");
+            self.report(Report::Front(self.name.clone(), Phase::Failed { pid: self.pid, error }));
+            sleep(RETRY).await;
         }
     }
 
