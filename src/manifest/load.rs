@@ -4,6 +4,7 @@
 //! It knows YAML and nothing of what a field means. Each document is read on its own, so a broken one
 //! does not hide the findings of the next. Nothing recurses: open lists and maps stand on a stack.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
@@ -15,6 +16,10 @@ use super::sink::Sink;
 /// A file with more bytes is refused. The largest manifests in use are generated custom resource
 /// definitions of about 1 MiB; this much still loads within a second.
 pub const MAX_BYTES: usize = 8 << 20;
+
+/// A file with more values is not read to its end: a list of single letters would take fifty times its
+/// size in memory. Ordinary manifests have a value for each 20 bytes.
+const MAX_VALUES: usize = 500_000;
 
 /// Lists and maps within one another; Kubernetes objects have about 15.
 const MAX_DEPTH: usize = 100;
@@ -31,9 +36,10 @@ pub fn load(bytes: &[u8], file: u32, schema: Schema, sink: &Sink) -> Vec<Node> {
     let Some(text) = decode(bytes, file, sink) else { return Vec::new() };
     let mut roots = Vec::new();
     let mut line = 0;
-    for document in documents(text) {
+    let left = Cell::new(MAX_VALUES);
+    for document in documents(text).into_iter().take_while(|_| left.get() > 0) {
         let (hidden, template) = (mentions_secret(document), document.contains("{{"));
-        let loader = Loader { file, line, schema, sink, hidden, template };
+        let loader = Loader { file, line, schema, sink, hidden, template, left: &left };
         loader.run(document, &mut roots);
         line += lines(document);
     }
@@ -43,7 +49,7 @@ pub fn load(bytes: &[u8], file: u32, schema: Schema, sink: &Sink) -> Vec<Node> {
 /// Reports a file that has too many bytes to be read.
 pub fn too_large(size: u64, file: u32, sink: &Sink) {
     let message = format!("the file has {size} bytes, more than the {MAX_BYTES} that a manifest may have");
-    sink.error_with("file-too-large", Span { file, ..Span::default() }, message, "split it, or move data out of the manifests");
+    sink.error_with("file-too-large", Span { file, ..Span::default() }, message, SPLIT);
 }
 
 /// Returns the text of a file without a byte order mark, unless it is not text.
@@ -113,6 +119,8 @@ struct Loader<'a> {
     hidden: bool,
     /// It has the braces that templates have.
     template: bool,
+    /// How many more values the file may have.
+    left: &'a Cell<usize>,
 }
 
 /// A list or map that is not complete yet.
@@ -245,6 +253,12 @@ impl Loader<'_> {
             }
             state.anchors.insert(anchor, Anchor { node: made.node.clone(), ..made });
         }
+        self.left.set(self.left.get().saturating_sub(1));
+        if self.left.get() == 0 {
+            let message = format!("the file has {MAX_VALUES} values or more; what follows is not read");
+            self.error_with("file-too-large", made.node.span, message, SPLIT);
+            return Err(Stop);
+        }
         let Some(parent) = state.open.last_mut() else { return Ok(Some(made.node)) };
         parent.cost += made.cost;
         parent.height = parent.height.max(made.height + 1);
@@ -374,6 +388,8 @@ impl Loader<'_> {
         }
     }
 }
+
+const SPLIT: &str = "split it, or move data out of the manifests";
 
 const TEMPLATE: &str = "templates are not rendered here: commit what `helm template` makes of them";
 

@@ -83,6 +83,12 @@ fn too_large_files_are_refused_unread() {
 }
 
 #[test]
+fn files_of_too_many_values_are_not_read_to_their_end() {
+    let message = "the file has 500000 values or more; what follows is not read -> split it, or move data out of the manifests";
+    assert!(first(&format!("[{}]", "a,".repeat(500_001))).ends_with(message));
+}
+
+#[test]
 fn a_file_that_is_wrong_everywhere_does_not_bury_the_others() {
     let wrong = "---\na: 1\n".repeat(5_000);
     let found = findings(&Tree::of([("a.yaml", wrong.as_str()), ("b.yaml", "kind: x\n")]));
