@@ -69,10 +69,16 @@ fn name_server(address: Ipv4Addr) -> Arc<AtomicU32> {
     asked
 }
 
+/// Returns a loopback address that no other run of the tests has.
+fn loopback(last: u8) -> Ipv4Addr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high, low, last)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn other_names_are_forwarded_and_a_loop_is_found_out() {
     let Some(mut world) = World::new().await else { return };
-    let server = Ipv4Addr::new(127, 77, 0, 1);
+    let server = loopback(1);
     let asked = name_server(server);
     std::fs::write(&world.options.resolv_conf, format!("nameserver {server}\n")).expect("a file");
     world.serve();
@@ -85,7 +91,7 @@ async fn other_names_are_forwarded_and_a_loop_is_found_out() {
     }
     assert_eq!(asked.load(Ordering::Relaxed), 2);
     // The host's server becomes one that asks us.
-    let other = Ipv4Addr::new(127, 77, 0, 2);
+    let other = loopback(2);
     let (relay, ourselves) = (UdpSocket::bind((other, 53)).expect("a socket"), world.options.dns);
     std::thread::spawn(move || {
         let mut buffer = [0; 1_024];
