@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::hear::{End, end, refused};
 use super::progress::View;
 use super::session::{Question, ask};
-use super::target::{AloneFlags, FolderFlags, Format, OutputFlags, Target};
+use super::target::{AloneFlags, FolderFlags, OutputFlags, Target};
 
 /// How often the view is drawn anew, so that seconds count up.
 const FRAME: Duration = Duration::from_millis(200);
@@ -64,7 +64,7 @@ pub(super) async fn run(context: &Context, arguments: &Apply) -> Result<Exit, Er
     let alone = matches!(answers, Answers::Own(_));
     let end = watch(context, answers).await?;
     if !end.message.is_empty() {
-        context.ui.data(&text(&end, arguments.output.output))?;
+        context.ui.data(&end.text(arguments.output.output))?;
     }
     if alone {
         context.ui.say("No agent runs: nothing keeps or heals this from now on. `driftless agent` does.");
@@ -104,20 +104,6 @@ async fn watch(context: &Context, mut answers: Answers) -> Result<End, Error> {
                 view.clear();
                 return Err(error);
             }
-        }
-    }
-}
-
-fn text(end: &End, format: Format) -> String {
-    match format {
-        Format::Text => format!("{}\n", end.message),
-        Format::Json => {
-            let document = serde_json::json!({ "version": 1, "exitCode": end.exit.code(), "message": end.message });
-            format!("{document}\n")
-        }
-        Format::Markdown => {
-            let lines: Vec<String> = end.message.lines().map(|line| format!("- {line}\n")).collect();
-            lines.concat()
         }
     }
 }

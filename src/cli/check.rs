@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Context, arguments: &Check) -> Result<Exit, Er
     let mut findings: Vec<Finding> = Vec::new();
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     for path in &arguments.paths {
-        let read = read(&context.flags, &application(path)?).await?;
+        let read = read(&context.flags, path, &application(path)?).await?;
         for finding in read.findings() {
             let file = shown(path, &finding.place.file);
             if let Some(text) = read.text(&finding.place.file) {

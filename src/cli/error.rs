@@ -5,6 +5,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::agent;
+use crate::config;
 use crate::host::Class;
 
 use super::exit::Exit;
@@ -22,13 +24,13 @@ pub enum Error {
     },
     /// Flags or Application files are wrong.
     #[error(transparent)]
-    Config(#[from] crate::config::Error),
+    Config(#[from] config::Error),
     /// The state folder cannot be used.
     #[error(transparent)]
-    State(#[from] crate::config::state::Error),
+    State(#[from] config::state::Error),
     /// The agent cannot work.
     #[error(transparent)]
-    Agent(#[from] crate::agent::Error),
+    Agent(#[from] agent::Error),
     /// A folder or repository cannot be read.
     #[error(transparent)]
     Git(#[from] crate::git::Error),
@@ -42,14 +44,6 @@ pub enum Error {
     #[error("failed to read `{}`", path.display())]
     Path {
         /// The path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A folder for the time of one command cannot be made.
-    #[error("failed to make folder `{}`", path.display())]
-    Folder {
-        /// The folder.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -108,6 +102,8 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Error::Usage { .. } => Exit::Usage,
+            // What is wrong is on the command line, not in a file.
+            Error::Config(config::Error::Nothing | config::Error::Location { .. } | config::Error::Name { .. }) => Exit::Usage,
             // Whoever reads our output may stop when they have seen enough.
             Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Error::Config(error) => error.class().into(),

@@ -1,15 +1,13 @@
 //! Manifests of a folder as its files are now, read without engine, network or state folder.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::config::{Application, Flags};
 use crate::desired::{Desired, Installation};
 use crate::finding::Finding;
-use crate::git::Source;
+use crate::git;
 use crate::hash::Key;
-use crate::manifest::{Context, Entry, Format, Tree, build};
+use crate::manifest::{Context, Entry, Tree, build};
 use crate::name::Name;
 
 use super::error::Error;
@@ -23,16 +21,13 @@ pub(super) struct Read {
     pub tree: Tree,
 }
 
-/// Reads the folder that an application is.
+/// Reads the folder, or the one file, that an application is.
 ///
 /// # Errors
 ///
 /// If its files cannot be read. What is wrong in them is no error but findings.
-pub(super) async fn read(flags: &Flags, application: &Application) -> Result<Read, Error> {
-    let mirror = Temporary::make()?;
-    let source = Source::new(&mirror.0, application.location.clone());
-    let revision = source.fetch(&application.reference).await?;
-    let tree = source.tree(&revision.id, &application.path).await?;
+pub(super) async fn read(flags: &Flags, path: &Path, application: &Application) -> Result<Read, Error> {
+    let (revision, tree) = git::read(path).await?;
     let nobody = flags.owner.clone().unwrap_or_else(|| Name::try_from("nobody").expect("letters only"));
     let context = Context {
         application: application.name.clone(),
@@ -41,7 +36,7 @@ pub(super) async fn read(flags: &Flags, application: &Application) -> Result<Rea
         installation: Installation { owner: nobody, domain: flags.zone.clone(), layout: flags.layout(), key: Key::new([0; 32]) },
         settings: application.settings.clone(),
         namespace: application.namespace.clone(),
-        format: Format::Auto,
+        format: application.format,
     };
     Ok(Read { desired: build(&tree, &context), tree })
 }
@@ -61,31 +56,6 @@ impl Read {
             Some(Entry::File { bytes, .. }) => Some(String::from_utf8_lossy(bytes).into_owned()),
             _ => None,
         }
-    }
-}
-
-/// A folder that only this user may read and that goes when it is dropped: manifests may hold secrets.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn make() -> Result<Self, Error> {
-        let base = std::env::temp_dir();
-        let mut number = 0;
-        loop {
-            let path = base.join(format!("driftless-{}-{number}", std::process::id()));
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Temporary(path)),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
-                Err(source) => return Err(Error::Folder { path, source }),
-            }
-        }
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // What cannot be removed now is removed with the rest of the temporary folder.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

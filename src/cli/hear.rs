@@ -1,11 +1,13 @@
 //! Listening to the answers of one request until the last.
 
 use crate::agent::protocol::Answer;
+use crate::report::VERSION;
 
 use super::Context;
 use super::client::Answers;
 use super::error::Error;
 use super::exit::Exit;
+use super::target::Format;
 
 /// How a request ended.
 #[derive(Debug)]
@@ -14,6 +16,20 @@ pub(super) struct End {
     pub(super) exit: Exit,
     /// One sentence, or none.
     pub(super) message: String,
+}
+
+impl End {
+    /// Returns how it ended, as data.
+    pub(super) fn text(&self, format: Format) -> String {
+        match format {
+            Format::Text => format!("{}\n", self.message),
+            Format::Json => {
+                let document = serde_json::json!({ "version": VERSION, "exitCode": self.exit.code(), "message": self.message });
+                format!("{document}\n")
+            }
+            Format::Markdown => self.message.lines().map(|line| format!("- {line}\n")).collect(),
+        }
+    }
 }
 
 /// Gives every answer to `take`. Errors are shown as they come, because other applications may be

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::exit::Exit;
 use super::hear::hear;
 use super::session::{Question, ask};
-use super::target::{AloneFlags, Target};
+use super::target::{AloneFlags, OutputFlags, Target};
 
 /// Try a failed rollout once more
 ///
@@ -23,6 +23,9 @@ pub(super) struct Retry {
     application: String,
 
     #[command(flatten)]
+    output: OutputFlags,
+
+    #[command(flatten)]
     alone: AloneFlags,
 }
 
@@ -33,7 +36,7 @@ pub(super) async fn run(context: &Context, arguments: &Retry) -> Result<Exit, Er
     let answers = ask(context, &question, request).await?;
     let end = hear(context, answers, |_| Ok(())).await?;
     if !end.message.is_empty() {
-        context.ui.data(&format!("{}\n", end.message))?;
+        context.ui.data(&end.text(arguments.output.output))?;
     }
     Ok(end.exit)
 }

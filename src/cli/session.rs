@@ -44,8 +44,13 @@ pub(super) async fn ask(context: &Context, question: &Question<'_>, request: Req
         let application = flags.application(path)?;
         return match alone(context, question, vec![application.clone()], request.clone()).await {
             Err(error) if has_no_engine(&error) && matches!(request, Request::Plan { .. }) => {
-                context.ui.warn(&format!("{}; this is the plan for a host that has nothing", error.chain().join(": ")));
-                simulated(context, &application, &request).await
+                context.ui.warn(&format!("{}; this is the plan for a host that has nothing", error.chain()[1..].join(": ")));
+                simulated(context, path, &application, &request).await
+            }
+            Err(error) if is_locked(&error) => {
+                let hint =
+                    "if that is an agent, ask it by the application's name, as in `driftless plan shop`; `driftless check` needs neither";
+                Err(Error::Refused { class: Class::Waiting, messages: error.chain(), hint: Some(hint.to_owned()) })
             }
             answers => answers,
         };
@@ -95,10 +100,14 @@ impl Question<'_> {
     }
 }
 
+fn is_locked(error: &Error) -> bool {
+    matches!(error, Error::Agent(agent::Error::State { source: config::state::Error::Locked { .. } }))
+}
+
 /// Plans a folder for a host that has nothing, on the simulator.
-async fn simulated(context: &Context, application: &Application, request: &Request) -> Result<Answers, Error> {
+async fn simulated(context: &Context, path: &Path, application: &Application, request: &Request) -> Result<Answers, Error> {
     let (reply, answers) = unbounded_channel();
-    let read = folder::read(&context.flags, application).await?;
+    let read = folder::read(&context.flags, path, application).await?;
     let answer = match read.desired {
         Err(findings) => {
             let messages =

@@ -1,14 +1,17 @@
 //! `uninstall`: takes away what driftless put beside the applications, and if asked the applications.
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::agent::Prepared;
 use crate::docker::{Docker, Removed};
+use crate::report::VERSION;
 use crate::serve;
 
 use super::Context;
 use super::error::Error;
 use super::exit::Exit;
+use super::target::{Format, OutputFlags};
 
 const EXAMPLES: &str = "Examples:
   driftless uninstall                  fronts go; containers stay and go on running
@@ -25,6 +28,24 @@ pub(super) struct Uninstall {
     /// Remove containers, networks and delivered files, too
     #[arg(long)]
     containers: bool,
+
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+/// What was taken away.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    version: u32,
+    /// `serve` ran and was ended.
+    stopped: bool,
+    fronts: Vec<String>,
+    containers: Vec<String>,
+    networks: Vec<String>,
+    volumes: Vec<String>,
+    /// Names that resolved until now.
+    names: Vec<String>,
 }
 
 pub(super) async fn run(context: &Context, arguments: &Uninstall) -> Result<Exit, Error> {
@@ -34,23 +55,32 @@ pub(super) async fn run(context: &Context, arguments: &Uninstall) -> Result<Exit
     let options = &prepared.options().serve;
     let docker = Docker::connect(flags.docker.as_deref(), &prepared.options().installation).await?;
     let names: Vec<String> = serve::read_published(options).map(|published| published.zone.names()).unwrap_or_default();
-    if serve::stop(options).await? {
-        context.ui.data("stopped  driftless serve\n")?;
-    }
-    let removed = docker.uninstall(arguments.containers).await?;
-    context.ui.data(&text(&removed))?;
-    for name in names {
-        context.ui.data(&format!("no longer resolves  {name}\n"))?;
-    }
-    context.ui.data(match arguments.containers {
-        true => "Data volumes and the state folder stay.\n",
-        false => "Containers, volumes and the state folder stay.\n",
+    let stopped = serve::stop(options).await?;
+    let Removed { fronts, containers, networks, volumes } = docker.uninstall(arguments.containers).await?;
+    let report = Report { version: VERSION, stopped, fronts, containers, networks, volumes, names };
+    context.ui.data(&match arguments.output.output {
+        Format::Text => report.lines("", arguments.containers),
+        Format::Json => serde_json::to_string(&report).expect("reports have text keys only") + "\n",
+        Format::Markdown => report.lines("- ", arguments.containers),
     })?;
     Ok(Exit::Done)
 }
 
-fn text(removed: &Removed) -> String {
-    let kinds =
-        [("front", &removed.fronts), ("container", &removed.containers), ("network", &removed.networks), ("volume", &removed.volumes)];
-    kinds.into_iter().flat_map(|(kind, names)| names.iter().map(move |name| format!("removed  {kind} {name}\n"))).collect()
+impl Report {
+    fn lines(&self, mark: &str, everything: bool) -> String {
+        let kinds = [
+            ("removed front", &self.fronts),
+            ("removed container", &self.containers),
+            ("removed network", &self.networks),
+            ("removed volume", &self.volumes),
+            ("no longer resolves:", &self.names),
+        ];
+        let stopped = self.stopped.then(|| "stopped `driftless serve`".to_owned());
+        let removed = kinds.into_iter().flat_map(|(word, names)| names.iter().map(move |name| format!("{word} {name}")));
+        let stays = match everything {
+            true => "data volumes and the state folder stay",
+            false => "containers, volumes and the state folder stay",
+        };
+        stopped.into_iter().chain(removed).chain([stays.to_owned()]).map(|line| format!("{mark}{line}\n")).collect()
+    }
 }

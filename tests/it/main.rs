@@ -2,6 +2,8 @@
 
 mod build;
 #[cfg(feature = "agent")]
+mod cli;
+#[cfg(feature = "agent")]
 mod docker;
 #[cfg(feature = "agent")]
 mod engine;

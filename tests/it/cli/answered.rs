@@ -1,0 +1,169 @@
+//! Commands that an agent answers.
+
+use insta::assert_snapshot;
+
+use super::Place;
+
+const DONE: &str = r#"{"answer": "done", "exit_code": 0, "message": ""}"#;
+const PLAN: &str = r#"{"answer": "plan", "host": "box", "refused": false, "rolledBack": null, "rounds": null, "plan": {"application": "shop",
+"revision": "3f2a9c1", "id": "0a1b2c3d4e5f", "failed": null, "steps": [], "held": [], "deferred": [], "findings": [], "workloads": [],
+"changes": [{"object": "shop/Deployment/web", "action": "update", "reason": "changed in Git", "fields": [{"path": "spec.replicas",
+"old": "1", "new": "2", "consequence": "scales"}]}], "drift": [{"object": "shop/Deployment/api/x7k2p", "kind": "Deployment",
+"what": "stopped", "since": null, "healed": false, "fields": []}]}}"#;
+const REFUSED: &str =
+    r#"{"answer": "error", "class": "user", "messages": ["there is no application `shpo`", "a cause"], "hint": "known are: shop"}"#;
+const BUG: &str = r#"{"answer": "error", "class": "internal", "messages": ["the plan was refused by the audit"], "hint": null}"#;
+
+/// Runs a command against an agent that says these lines; returns what was asked and what is seen.
+fn talk(arguments: &[&str], answers: &[&str]) -> String {
+    let place = Place::new();
+    let answers: Vec<String> = answers.iter().map(|answer| answer.replace('\n', "")).collect();
+    let agent = place.agent(&answers.iter().map(String::as_str).collect::<Vec<_>>());
+    let seen = place.run(arguments);
+    format!("{}\n{seen}", agent.join().expect("the agent answers"))
+}
+
+#[test]
+fn a_plan_is_asked_for_and_shown() {
+    assert_snapshot!(talk(&["plan", "shop", "--exit-code"], &[PLAN, DONE]), @r#"
+    {"command":"plan","application":"shop","rounds":false}
+    shop at 3f2a9c1: 1 object changes, 1 scaled; 1 object differs
+
+    Changes
+      ~ shop/Deployment/web  scale     changed in Git
+          spec.replicas  1 -> 2  scales
+
+    Drift
+      ~ shop/Deployment/api/x7k2p  stopped, only reported
+
+    Plan 0a1b2c3d4e5f
+    ------- stderr -------
+    [exit status: 3]
+    "#);
+    assert_snapshot!(talk(&["drift", "--exit-code"], &[PLAN, DONE]), @r#"
+    {"command":"drift","application":null}
+    shop at 3f2a9c1: 1 object differs, only reported
+    1 object of the plan still to be applied, which is not drift: see `driftless plan`
+
+      ~ shop/Deployment/api/x7k2p  stopped, only reported
+    ------- stderr -------
+    [exit status: 3]
+    "#);
+    assert_snapshot!(talk(&["drift", "-o", "json"], &[PLAN, DONE]), @r#"
+    {"command":"drift","application":null}
+    {"version":1,"host":"box","application":"shop","revision":"3f2a9c1","drift":[{"object":"shop/Deployment/api/x7k2p","kind":"Deployment","what":"stopped","fields":[],"since":null,"healed":false}]}
+    ------- stderr -------
+    [exit status: 0]
+    "#);
+}
+
+#[test]
+fn one_application_that_cannot_be_planned_does_not_hide_another() {
+    assert_snapshot!(talk(&["plan"], &[REFUSED, PLAN, DONE]), @r#"
+    {"command":"plan","application":null,"rounds":false}
+    shop at 3f2a9c1: 1 object changes, 1 scaled; 1 object differs
+
+    Changes
+      ~ shop/Deployment/web  scale     changed in Git
+          spec.replicas  1 -> 2  scales
+
+    Drift
+      ~ shop/Deployment/api/x7k2p  stopped, only reported
+
+    Plan 0a1b2c3d4e5f
+    ------- stderr -------
+    error: there is no application `shpo`
+    cause: a cause
+
+    hint: known are: shop
+    [exit status: 1]
+    "#);
+}
+
+#[test]
+fn a_refusal_has_causes_and_a_hint() {
+    assert_snapshot!(talk(&["retry", "shpo"], &[REFUSED]), @r#"
+    {"command":"retry","application":"shpo"}
+    ------- stderr -------
+    error: there is no application `shpo`
+    cause: a cause
+
+    hint: known are: shop
+    [exit status: 1]
+    "#);
+}
+
+#[test]
+fn a_bug_of_ours_is_told_from_a_mistake_of_the_users() {
+    assert_snapshot!(talk(&["plan"], &[BUG]), @r#"
+    {"command":"plan","application":null,"rounds":false}
+    ------- stderr -------
+    error: the plan was refused by the audit
+    [exit status: 70]
+    "#);
+}
+
+#[test]
+fn an_apply_shows_what_happens_and_how_it_ends() {
+    let progress = [
+        r#"{"answer": "progress", "event": "started", "step": "pull example/web:2"}"#,
+        r#"{"answer": "progress", "event": "done", "step": "pull example/web:2", "millis": 1234}"#,
+        r#"{"answer": "progress", "event": "failed", "step": "create shop/Deployment/web/x", "message": "the disk is full"}"#,
+        r#"{"answer": "progress", "event": "workload", "object": "shop/Deployment/web", "message": "Progressing: 0 of 2 replicas serve"}"#,
+        r#"{"answer": "progress", "event": "note", "message": "a note"}"#,
+    ];
+    let bad = r#"{"answer": "done", "exit_code": 1, "message": "shop: rolled back: no progress for 10s (the progress deadline)"}"#;
+    let good = r#"{"answer": "done", "exit_code": 0, "message": "shop is Synced and Healthy at 3f2a9c1"}"#;
+    assert_snapshot!(talk(&["apply", "shop", "--plan", "0a1b2c3d4e5f"], &[progress.as_slice(), &[bad]].concat()), @r#"
+    {"command":"apply","application":"shop","plan":"0a1b2c3d4e5f","prune_all":false}
+    shop: rolled back: no progress for 10s (the progress deadline)
+    ------- stderr -------
+    begin   pull example/web:2
+    done    pull example/web:2 (1.2s)
+    failed  create shop/Deployment/web/x: the disk is full
+    state   shop/Deployment/web Progressing: 0 of 2 replicas serve
+    note    a note
+    [exit status: 1]
+    "#);
+    assert_snapshot!(talk(&["apply"], &[good]), @r#"
+    {"command":"apply","application":null,"plan":null,"prune_all":false}
+    shop is Synced and Healthy at 3f2a9c1
+    ------- stderr -------
+    [exit status: 0]
+    "#);
+    assert_snapshot!(talk(&["apply", "-o", "json"], &[good]), @r#"
+    {"command":"apply","application":null,"plan":null,"prune_all":false}
+    {"exitCode":0,"message":"shop is Synced and Healthy at 3f2a9c1","version":1}
+    ------- stderr -------
+    [exit status: 0]
+    "#);
+}
+
+#[test]
+fn an_agent_that_goes_away_is_no_success() {
+    assert_snapshot!(talk(&["status"], &[]), @r#"
+    {"command":"status","application":null}
+    ------- stderr -------
+    error: failed to hear the agent out: it ended before its last word
+
+    hint: what it had begun goes on once it runs again; look with `driftless status`
+    [exit status: 1]
+    "#);
+    assert_snapshot!(talk(&["apply"], &[]), @r#"
+    {"command":"apply","application":null,"plan":null,"prune_all":false}
+    ------- stderr -------
+    error: failed to hear the agent out: it ended before its last word
+
+    hint: what it had begun goes on once it runs again; look with `driftless status`
+    [exit status: 1]
+    "#);
+    assert_snapshot!(talk(&["status"], &[r#"{"answer": "riddle"}"#]), @r#"
+    {"command":"status","application":null}
+    ------- stderr -------
+    error: failed to understand the agent's answer
+    cause: unknown variant `riddle`, expected one of `plan`, `status`, `progress`, `done`, `error` at line 1 column 19
+
+    hint: the agent may be of another version: restart it
+    [exit status: 1]
+    "#);
+}
