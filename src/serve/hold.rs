@@ -68,9 +68,8 @@ impl Hold {
     async fn serve(&self, mut client: TcpStream) {
         let Some(service) = original(&client) else { return refuse(&client) };
         let Some(waits) = Waits::begin(&self.waiting, service) else { return refuse(&client) };
-        let Some((mut replica, address)) = self.connect(service).await else { return refuse(&client) };
+        let Some((mut replica, relays)) = self.connect(service).await else { return refuse(&client) };
         drop(waits);
-        let relays = Relays::begin(&self.relayed, address);
         let _ = (client.set_nodelay(true), replica.set_nodelay(true));
         if tokio::io::copy_bidirectional(&mut client, &mut replica).await.is_err() {
             // One side broke off; the other shall not take it for an orderly end.
@@ -81,7 +80,7 @@ impl Hold {
     }
 
     /// Waits until a replica accepts; `None` if none does in time, or none is awaited.
-    async fn connect(&self, service: SocketAddrV4) -> Option<(TcpStream, Ipv4Addr)> {
+    async fn connect(&self, service: SocketAddrV4) -> Option<(TcpStream, Relays)> {
         let began = Instant::now();
         let mut state = self.state.clone();
         loop {
@@ -96,9 +95,12 @@ impl Hold {
             match target {
                 None => timeout_at(deadline, state.changed()).await.ok()?.ok()?,
                 Some(target) => {
+                    // Counted from here on: a replica that leaves now has not drained.
+                    let relays = Relays::begin(&self.relayed, *target.ip());
                     if let Ok(Ok(replica)) = timeout(TRY, TcpStream::connect(target)).await {
-                        return Some((replica, *target.ip()));
+                        return Some((replica, relays));
                     }
+                    drop(relays);
                     if Instant::now() + RETRY > deadline {
                         return None;
                     }
@@ -152,7 +154,7 @@ impl Drop for Waits {
     }
 }
 
-/// A connection that is relayed.
+/// A connection that is relayed, or about to be.
 struct Relays {
     relayed: Arc<Mutex<BTreeMap<Ipv4Addr, u64>>>,
     address: Ipv4Addr,
