@@ -7,6 +7,7 @@ use crate::finding::Severity;
 use crate::host::Class;
 use crate::observed::{Observed, Traffic};
 use crate::plan::{Claims, Health, Plan};
+use crate::report::Healed;
 use crate::report::word::{finding_line, short};
 use crate::sim::{Host, Run, Scene, rounds};
 use crate::time::Time;
@@ -143,13 +144,14 @@ pub(super) struct Question {
     pub(super) plan: Plan,
     pub(super) refused: bool,
     pub(super) rolled_back: Option<String>,
+    pub(super) healed: Vec<Healed>,
 }
 
 impl Question {
     /// Returns the answer; with `rounds` the plan is run to its end on the simulator.
     pub(super) fn answer(self, rounds: bool, now: Time) -> PlanAnswer {
         let rounds = rounds.then(|| simulate(&self.desired, self.claims, self.observed, now));
-        PlanAnswer { host: self.host, plan: self.plan, rounds, refused: self.refused, rolled_back: self.rolled_back }
+        PlanAnswer { host: self.host, plan: self.plan, rounds, refused: self.refused, rolled_back: self.rolled_back, healed: self.healed }
     }
 }
 

@@ -13,8 +13,8 @@ use crate::host::Class;
 use crate::manifest::{Context, build};
 use crate::plan::{Health, Plan, Sync, aggregate};
 use crate::reconcile::{Reconciler, Target};
-use crate::report::ApplicationStatus;
 use crate::report::word::severities;
+use crate::report::{ApplicationStatus, Healed};
 
 /// Something that keeps a revision from being read.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +66,8 @@ pub(super) struct App {
     /// Who had joined was taken over from what was published before.
     pub(super) restored: bool,
     pub(super) plan: Option<Plan>,
+    /// What was healed lately, oldest first.
+    pub(super) healed: Vec<Healed>,
     /// The load that is running; and whether to look again after it.
     pub(super) loading: Option<Wanted>,
     pub(super) look_again: bool,

@@ -7,7 +7,10 @@
 mod answer;
 mod application;
 mod error;
+mod look;
+mod note;
 pub mod protocol;
+mod publish;
 mod publisher;
 mod request;
 mod setup;
@@ -123,10 +126,7 @@ impl Agent {
     /// is changed until a request asks for it.
     pub async fn open(options: Options, acts: bool) -> Result<Agent, Error> {
         let docker = Docker::connect(options.docker.as_deref(), &options.installation).await.map_err(|source| Error::Docker { source })?;
-        let (store, damaged) = Store::open(&options.state.join("driftless.db")).await.map_err(|source| Error::Store { source })?;
-        if let Some(damaged) = damaged {
-            tracing::warn!(set_aside = %damaged.set_aside.display(), reason = damaged.reason, "the record was damaged; a new one is begun, and nothing is recreated for that");
-        }
+        let store = open_store(&options).await?;
         let (sender, events) = unbounded_channel();
         let poke = |sender: &UnboundedSender<Event>| {
             let sender = sender.clone();
@@ -224,6 +224,23 @@ impl Agent {
     }
 }
 
+/// Opens the record. Without a disk to keep it on the agent works all the same: losing the record
+/// costs neither data nor availability.
+async fn open_store(options: &Options) -> Result<Store, Error> {
+    match Store::open(&options.state.join("driftless.db")).await {
+        Ok((store, damaged)) => {
+            if let Some(damaged) = damaged {
+                tracing::warn!(set_aside = %damaged.set_aside.display(), reason = damaged.reason, "the record was damaged; a new one is begun, and nothing is recreated for that");
+            }
+            Ok(store)
+        }
+        Err(error) => {
+            tracing::error!(error = %application::chain(&error).join(": "), "the record cannot be kept; it is lost with this process");
+            Store::in_memory().map_err(|source| Error::Store { source })
+        }
+    }
+}
+
 fn new_app(config: Application, source: Source, record: crate::observed::Record) -> App {
     App {
         config,
@@ -238,6 +255,7 @@ fn new_app(config: Application, source: Source, record: crate::observed::Record)
         loading: None,
         look_again: false,
         unsaved: false,
+        healed: Vec::new(),
         looks: 0,
     }
 }

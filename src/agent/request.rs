@@ -148,6 +148,15 @@ impl Agent {
             _ => crate::plan::plan(&desired, &claims, &observed, now()),
         };
         let host = self.options.host.clone();
-        Some(Ok(Question { host, desired, claims, observed, plan, refused: app.refused.is_some(), rolled_back }))
+        Some(Ok(Question {
+            host,
+            desired,
+            claims,
+            observed,
+            plan,
+            refused: app.refused.is_some(),
+            rolled_back,
+            healed: app.healed.clone(),
+        }))
     }
 }

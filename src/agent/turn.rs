@@ -1,22 +1,20 @@
 //! One turn of the loop: read, plan each application, start its steps, publish, ask its probes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::desired::{Desired, Protocol};
-use crate::host::{Class, Failure, Step};
+use crate::host::Step;
 use crate::name::{Name, ObjectId};
 use crate::observed::{Live, Traffic};
-use crate::plan::{Claims, Health, cared_for};
+use crate::plan::{Claims, cared_for};
 use crate::probe::Wanted as Probed;
 use crate::reconcile::Round;
-use crate::report::word::{finding_line, short};
-use crate::store;
 use crate::traffic::{self, Published};
 
-use super::application::{self, App, Loaded, Wanted, chain};
+use super::application::{App, Wanted, chain};
 use super::protocol::{Answer, Progress};
 use super::{Agent, Event, now};
 
@@ -38,7 +36,9 @@ impl Agent {
                 self.stale = true;
                 match &outcome {
                     Ok(()) => {
-                        self.tell(&Progress::Done { step: step.to_string(), millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) })
+                        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                        tracing::info!(%step, millis, "done");
+                        self.tell(&Progress::Done { step: step.to_string(), millis });
                     }
                     Err(failure) => {
                         tracing::warn!(%step, class = ?failure.class, error = failure.message, "a step failed");
@@ -142,7 +142,7 @@ impl Agent {
         let addresses = traffic::addresses(&desired, &app.reconciler.observed().record.addresses, &taken);
         let moved = addresses != app.reconciler.observed().record.addresses;
         app.reconciler.record_mut().addresses = addresses;
-        let before = app.plan.as_ref().map(|plan| (plan.revision.clone(), plan.health(), plan.changes.is_empty()));
+        let before = app.plan.take();
         let was_rolled_back = app.rolled_back();
         let round: Round = app.reconciler.round(&desired, &claims, live.clone(), now());
         for refusal in &round.refused {
@@ -152,13 +152,12 @@ impl Agent {
             self.store(index).await;
         }
         let app = &mut self.apps[index];
-        let after = (round.plan.revision.clone(), round.plan.health(), round.plan.changes.is_empty());
         app.plan = Some(round.plan);
         let rolled_back = app.rolled_back().filter(|_| was_rolled_back.is_none());
         for step in round.start {
             self.start(index, step, desired.clone());
         }
-        self.note(index, before, after, rolled_back).await;
+        self.note(index, before.as_ref(), rolled_back).await;
     }
 
     /// Starts a step in a task of its own.
@@ -175,7 +174,7 @@ impl Agent {
         self.running.insert((index, step.key()), handle);
     }
 
-    fn finish(&mut self, index: usize, step: &Step, outcome: crate::host::Outcome) {
+    pub(super) fn finish(&mut self, index: usize, step: &Step, outcome: crate::host::Outcome) {
         let Some(app) = self.apps.get_mut(index) else { return };
         let Ok(Some(desired)) = app.kept().map(|kept| kept.or_else(|| app.head.clone())) else {
             // What is kept is being loaded; any revision of the application tells the same here.
@@ -185,83 +184,6 @@ impl Agent {
             return;
         };
         app.reconciler.finish(step, outcome, &desired, now());
-    }
-
-    /// Ends pulls of images that nobody wants any more: a newer revision pre-empts.
-    fn cancel_pulls(&mut self, index: usize) {
-        let Some(app) = self.apps.get(index) else { return };
-        let wanted: BTreeSet<&str> = [&app.head, &app.earlier]
-            .into_iter()
-            .flatten()
-            .flat_map(|desired| desired.workloads.values())
-            .flat_map(|workload| workload.template.containers.iter().map(|container| container.image.as_str()))
-            .collect();
-        let unwanted: Vec<String> = self
-            .running
-            .keys()
-            .filter(|(other, key)| *other == index && key.strip_prefix("Image/").is_some_and(|image| !wanted.contains(image)))
-            .map(|(_, key)| key.clone())
-            .collect();
-        for key in unwanted {
-            if let Some(handle) = self.running.remove(&(index, key.clone())) {
-                handle.abort();
-            }
-            let step = Step::Pull { image: key.trim_start_matches("Image/").to_owned() };
-            self.finish(
-                index,
-                &step,
-                Err(Failure { class: Class::Waiting, message: "the pull was cancelled: a newer revision does not want it".to_owned() }),
-            );
-        }
-    }
-
-    /// Publishes who is given new connections, if that has changed.
-    fn publish(&mut self, live: &Live) {
-        // An application that is not loaded yet, or has replicas that serve and cannot be loaded now, would
-        // drop out of what is served.
-        let unknown = |app: &App| {
-            let loaded = app.head.is_some() || app.kept().is_ok_and(|kept| kept.is_some());
-            !loaded && (app.looks == 0 || !app.reconciler.observed().traffic.joined.is_empty())
-        };
-        if !self.acts || self.apps.iter().any(unknown) {
-            return;
-        }
-        let kept: Vec<(Arc<Desired>, BTreeMap<ObjectId, Ipv4Addr>, &App)> = self
-            .apps
-            .iter()
-            .filter_map(|app| {
-                let desired = app.kept().ok().flatten().or_else(|| app.head.clone())?;
-                let replicas = live.replicas(&desired.installation.owner, &desired.application);
-                let running = replicas.filter(|(container, _)| container.is_running() && !container.leaving);
-                let addresses = running
-                    .filter_map(|(container, labels)| Some((labels.object.clone(), *container.addresses.values().next()?)))
-                    .collect();
-                Some((desired, addresses, app))
-            })
-            .collect();
-        let applications: Vec<traffic::Application<'_>> = kept
-            .iter()
-            .map(|(desired, running, app)| {
-                let observed = app.reconciler.observed();
-                traffic::Application {
-                    desired,
-                    addresses: &observed.record.addresses,
-                    joined: &observed.traffic.joined,
-                    left: &observed.traffic.left,
-                    running,
-                }
-            })
-            .collect();
-        let fronts = live.containers.iter().filter(|container| container.labels.as_ref().is_some_and(|labels| labels.is_front()));
-        let fronts = fronts.map(|container| (container.name.clone(), container.id.clone())).collect();
-        let next = traffic::publish(&applications, &self.options.installation, &fronts, self.publisher.current());
-        let generation = next.generation;
-        match self.publisher.publish(next) {
-            Ok(()) => self.apps.iter_mut().for_each(|app| app.reconciler.published(generation)),
-            Err(error) => {
-                tracing::error!(error = %chain(&error).join(": "), "what is served cannot be published; the last state is served on")
-            }
-        }
     }
 
     fn ask_probes(&mut self) {
@@ -301,117 +223,6 @@ impl Agent {
             }
         }
         claims
-    }
-
-    /// Begins to look at the source of an application.
-    pub(super) fn look(&mut self, index: usize) {
-        let Some(app) = self.apps.get_mut(index) else { return };
-        if app.loading.is_some() {
-            app.look_again = true;
-            return;
-        }
-        let known = app.last_seen().map(str::to_owned);
-        self.load(index, Wanted::Head { known });
-    }
-
-    fn load(&mut self, index: usize, wanted: Wanted) {
-        let Some(app) = self.apps.get_mut(index) else { return };
-        if app.loading.is_some() {
-            return;
-        }
-        app.loading = Some(wanted.clone());
-        let (config, source, installation) = (app.config.clone(), app.source.clone(), self.options.installation.clone());
-        let sender = self.sender.clone();
-        tokio::spawn(async move {
-            let loaded = application::load(config, source, installation, wanted.clone()).await;
-            let _ = sender.send(Event::Loaded(index, wanted, loaded));
-        });
-    }
-
-    async fn loaded(&mut self, index: usize, wanted: &Wanted, loaded: Loaded) {
-        let Some(app) = self.apps.get_mut(index) else { return };
-        app.loading = None;
-        let name = app.config.name.clone();
-        let event = match &loaded {
-            Loaded::Read { revision, findings, desired: None } => {
-                tracing::error!(application = %name, revision = short(&revision.id), findings = findings.len(), "the revision was refused; the last good one runs on");
-                let lines: Vec<String> = findings.iter().map(finding_line).collect();
-                Some((revision.id.clone(), "refused", lines.join("\n")))
-            }
-            Loaded::Read { revision, .. } if matches!(wanted, Wanted::Head { .. }) => {
-                tracing::info!(application = %name, revision = short(&revision.id), summary = revision.summary, "a new revision");
-                Some((revision.id.clone(), "revision", revision.summary.clone()))
-            }
-            Loaded::Failed(trouble) if app.trouble.as_ref() != Some(trouble) => {
-                tracing::error!(application = %name, error = trouble.messages.join(": "), "the repository cannot be read; the last good revision runs on");
-                None
-            }
-            _ => None,
-        };
-        let changed = app.take(wanted, loaded);
-        if std::mem::take(&mut app.look_again) {
-            self.look(index);
-        }
-        if changed {
-            self.cancel_pulls(index);
-        }
-        if let Some((revision, kind, message)) = event {
-            self.append(index, revision, kind, message).await;
-        }
-    }
-
-    /// Writes down what people want to read later.
-    async fn note(
-        &mut self,
-        index: usize,
-        before: Option<(String, Health, bool)>,
-        after: (String, Health, bool),
-        rolled_back: Option<String>,
-    ) {
-        let Some(app) = self.apps.get(index) else { return };
-        let name = app.config.name.clone();
-        if let Some(reason) = rolled_back {
-            tracing::error!(application = %name, reason, "the rollout failed; the application goes back to its last healthy revision");
-            let head = app.head.as_ref().map(|head| head.revision.clone()).unwrap_or_default();
-            self.append(index, head, "rolled back", reason).await;
-        }
-        if before.as_ref() == Some(&after) {
-            return;
-        }
-        let (revision, health, unchanged) = after;
-        let failed = self.apps.get(index).and_then(|app| app.plan.as_ref()?.failed.clone());
-        match (health, failed) {
-            (Health::Healthy, _) if unchanged => {
-                tracing::info!(application = %name, revision = short(&revision), "Synced and Healthy");
-                self.append(index, revision, "healthy", String::new()).await;
-            }
-            (Health::Degraded, Some(failed)) => {
-                tracing::error!(application = %name, revision = short(&revision), object = %failed.object, reason = failed.reason, "Degraded");
-                self.append(index, revision, "degraded", format!("{}: {}", failed.object, failed.reason)).await;
-            }
-            _ => {}
-        }
-    }
-
-    async fn append(&mut self, index: usize, revision: String, kind: &str, message: String) {
-        let Some(app) = self.apps.get(index).filter(|_| self.acts) else { return };
-        let event = store::Event { at: now(), revision, kind: kind.to_owned(), message };
-        if let Err(error) = self.store.append(&app.config.name, event).await {
-            tracing::warn!(error = %chain(&error).join(": "), "the history cannot be written");
-        }
-    }
-
-    async fn store(&mut self, index: usize) {
-        let Some(app) = self.apps.get(index) else { return };
-        if let Err(error) = self.store.save(&app.config.name, &app.reconciler.observed().record).await {
-            tracing::error!(application = %app.config.name, error = %chain(&error).join(": "), "the record cannot be written; the agent goes on");
-        }
-        let (source, name, wanted) = (app.source.clone(), app.config.name.clone(), app.revisions());
-        tokio::spawn(async move {
-            if let Err(error) = source.retain(&name, wanted).await {
-                tracing::debug!(application = %name, error = %chain(&error).join(": "), "old revisions cannot be let go of");
-            }
-        });
     }
 
     /// Tells everybody who waits what happens.

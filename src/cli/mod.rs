@@ -129,7 +129,7 @@ pub fn command() -> clap::Command {
 
 fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be started");
-    runtime.block_on(async {
+    let exit = runtime.block_on(async {
         match command {
             Command::Check(arguments) => check::run(context, &arguments).await,
             Command::Plan(arguments) => plan::run(context, &arguments).await,
@@ -141,7 +141,10 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
             Command::Serve(arguments) => serve::run(context, &arguments).await,
             Command::Uninstall(arguments) => uninstall::run(context, &arguments).await,
         }
-    })
+    });
+    // A fetch that hangs must not keep the program from ending.
+    runtime.shutdown_background();
+    exit
 }
 
 fn written(matches: &ArgMatches) -> BTreeSet<String> {

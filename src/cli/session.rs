@@ -119,7 +119,14 @@ async fn simulated(context: &Context, path: &Path, application: &Application, re
             let run = Run::new(host, desired);
             let plan = run.plan();
             let rounds = matches!(request, Request::Plan { rounds: true, .. }).then(|| rounds(run));
-            Answer::Plan(Box::new(PlanAnswer { host: context.flags.host(), plan, rounds, refused: false, rolled_back: None }))
+            Answer::Plan(Box::new(PlanAnswer {
+                host: context.flags.host(),
+                plan,
+                rounds,
+                refused: false,
+                rolled_back: None,
+                healed: Vec::new(),
+            }))
         }
     };
     let _ = reply.send(answer);

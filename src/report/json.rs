@@ -7,7 +7,7 @@ use crate::name::ObjectId;
 use crate::observed::Failed;
 use crate::plan::{ChangeAction, Drift, FieldChange, Health, Held, Sync, WorkloadStatus};
 
-use super::{PlanAnswer, PlanRound, StatusReport};
+use super::{Healed, PlanAnswer, PlanRound, StatusReport};
 
 /// The version of every document here. It is raised when something is taken away or changes its meaning.
 pub const VERSION: u32 = 1;
@@ -60,6 +60,7 @@ struct DriftDocument<'a> {
     application: &'a str,
     revision: &'a str,
     drift: &'a [Drift],
+    healed: &'a [Healed],
 }
 
 #[derive(Serialize)]
@@ -115,6 +116,7 @@ pub fn drift_json(answer: &PlanAnswer) -> String {
         application: plan.application.as_str(),
         revision: &plan.revision,
         drift: &plan.drift,
+        healed: &answer.healed,
     })
 }
 

@@ -17,7 +17,7 @@ pub use finding::findings_text;
 pub use json::{VERSION, check_json, drift_json, plan_json, status_json};
 pub use markdown::{check_markdown, drift_markdown, plan_markdown, status_markdown};
 pub use paint::{Ink, Paint};
-pub use plan::{PlanAnswer, PlanRound};
+pub use plan::{Healed, PlanAnswer, PlanRound};
 pub use status::{ApplicationStatus, StatusReport};
 pub use text::{drift_text, plan_text, status_text};
 

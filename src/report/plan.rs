@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Plan;
+use crate::plan::{Drift, Plan};
+use crate::time::Time;
 
 /// One application's plan, and its rounds if they were asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,20 @@ pub struct PlanAnswer {
     pub refused: bool,
     /// The rollout of this revision failed before, and why: the plan is that of the last healthy one.
     pub rolled_back: Option<String>,
+    /// What was healed lately, oldest first.
+    #[serde(default)]
+    pub healed: Vec<Healed>,
+}
+
+/// Drift that is no more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Healed {
+    /// What it was.
+    #[serde(flatten)]
+    pub drift: Drift,
+    /// When it was gone.
+    pub at: Time,
 }
 
 /// One round of a plan, on the simulator.

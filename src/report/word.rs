@@ -225,6 +225,17 @@ pub fn finding_line(finding: &Finding) -> String {
     format!("{place}{}: {}{hint}", severity(finding.severity), clean(&finding.message))
 }
 
+/// Returns the drift of one object as one line: `shop/Deployment/web/x7k2p stopped`.
+pub fn drift_line(drift: &Drift) -> String {
+    let fields: Vec<String> = drift
+        .fields
+        .iter()
+        .map(|field| format!("{} {} -> {}", clean(&field.path), value(field.expected.as_deref()), value(field.actual.as_deref())))
+        .collect();
+    let fields = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
+    format!("{} {}{fields}", drift.object, drift.what.as_str())
+}
+
 fn changed(number: usize, changes: &[Change]) -> String {
     let words = [("create", "created"), ("update", "updated"), ("recreate", "recreated"), ("scale", "scaled"), ("remove", "removed")];
     let counts = words.into_iter().filter_map(|(word, past)| match changes.iter().filter(|change| action(change) == word).count() {

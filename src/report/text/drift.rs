@@ -23,6 +23,8 @@ pub fn drift_text(answer: &PlanAnswer, paint: Paint) -> String {
         let held: Vec<_> = plan.held.iter().filter(|held| plan.drift.iter().any(|drift| drift.object == held.object)).cloned().collect();
         text.push_str(&section("Held", &held_lines(&held, paint), paint));
     }
+    let healed = answer.healed.iter().map(|healed| format!("  {}  {}\n", word::time(healed.at), word::drift_line(&healed.drift)));
+    text.push_str(&section("Healed lately", &healed.collect::<String>(), paint));
     text
 }
 
@@ -37,7 +39,7 @@ pub(super) fn lines(drift: &[Drift], paint: Paint) -> String {
             _ => ("~", Ink::Warn),
         };
         let since = drift.since.map(|since| format!(" since {}", word::time(since))).unwrap_or_default();
-        let healed = if drift.healed { "healed" } else { "only reported" };
+        let healed = if drift.healed { "is being healed" } else { "only reported" };
         let what = paint.ink(ink, drift.what.as_str());
         text.push_str(&format!("  {} {:<width$}  {what}{since}, {healed}\n", paint.ink(ink, mark), drift.object));
         let mut table = Table::new(6);

@@ -1,0 +1,96 @@
+//! Looking at sources: fetching, checking, and what follows from a new revision.
+
+use std::collections::BTreeSet;
+
+use crate::host::{Class, Failure, Step};
+use crate::report::word::{finding_line, short};
+
+use super::application::{self, Loaded, Wanted};
+use super::{Agent, Event};
+
+impl Agent {
+    /// Begins to look at the source of an application.
+    pub(super) fn look(&mut self, index: usize) {
+        let Some(app) = self.apps.get_mut(index) else { return };
+        if app.loading.is_some() {
+            app.look_again = true;
+            return;
+        }
+        let known = app.last_seen().map(str::to_owned);
+        self.load(index, Wanted::Head { known });
+    }
+
+    pub(super) fn load(&mut self, index: usize, wanted: Wanted) {
+        let Some(app) = self.apps.get_mut(index) else { return };
+        if app.loading.is_some() {
+            return;
+        }
+        app.loading = Some(wanted.clone());
+        let (config, source, installation) = (app.config.clone(), app.source.clone(), self.options.installation.clone());
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let loaded = application::load(config, source, installation, wanted.clone()).await;
+            let _ = sender.send(Event::Loaded(index, wanted, loaded));
+        });
+    }
+
+    pub(super) async fn loaded(&mut self, index: usize, wanted: &Wanted, loaded: Loaded) {
+        let Some(app) = self.apps.get_mut(index) else { return };
+        app.loading = None;
+        let name = app.config.name.clone();
+        let event = match &loaded {
+            Loaded::Read { revision, findings, desired: None } => {
+                tracing::error!(application = %name, revision = short(&revision.id), findings = findings.len(), "the revision was refused; the last good one runs on");
+                let lines: Vec<String> = findings.iter().map(finding_line).collect();
+                Some((revision.id.clone(), "refused", lines.join("\n")))
+            }
+            Loaded::Read { revision, .. } if matches!(wanted, Wanted::Head { .. }) => {
+                tracing::info!(application = %name, revision = short(&revision.id), summary = revision.summary, "a new revision");
+                Some((revision.id.clone(), "revision", revision.summary.clone()))
+            }
+            Loaded::Failed(trouble) if app.trouble.as_ref() != Some(trouble) => {
+                tracing::error!(application = %name, error = trouble.messages.join(": "), "the repository cannot be read; the last good revision runs on");
+                None
+            }
+            _ => None,
+        };
+        let changed = app.take(wanted, loaded);
+        if std::mem::take(&mut app.look_again) {
+            self.look(index);
+        }
+        if changed {
+            self.cancel_pulls(index);
+        }
+        if let Some((revision, kind, message)) = event {
+            self.append(index, revision, kind, message).await;
+        }
+    }
+
+    /// Ends pulls of images that nobody wants any more: a newer revision pre-empts.
+    fn cancel_pulls(&mut self, index: usize) {
+        let Some(app) = self.apps.get(index) else { return };
+        let wanted: BTreeSet<&str> = [&app.head, &app.earlier]
+            .into_iter()
+            .flatten()
+            .flat_map(|desired| desired.workloads.values())
+            .flat_map(|workload| workload.template.containers.iter().map(|container| container.image.as_str()))
+            .collect();
+        let unwanted: Vec<String> = self
+            .running
+            .keys()
+            .filter(|(other, key)| *other == index && key.strip_prefix("Image/").is_some_and(|image| !wanted.contains(image)))
+            .map(|(_, key)| key.clone())
+            .collect();
+        for key in unwanted {
+            if let Some(handle) = self.running.remove(&(index, key.clone())) {
+                handle.abort();
+            }
+            let step = Step::Pull { image: key.trim_start_matches("Image/").to_owned() };
+            self.finish(
+                index,
+                &step,
+                Err(Failure { class: Class::Waiting, message: "the pull was cancelled: a newer revision does not want it".to_owned() }),
+            );
+        }
+    }
+}

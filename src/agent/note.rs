@@ -1,0 +1,90 @@
+//! What is written down: the record, and the history and log for people.
+
+use crate::plan::{Drift, Health, Plan};
+use crate::report::Healed;
+use crate::report::word::{drift_line, short};
+use crate::store;
+
+use super::application::chain;
+use super::{Agent, now};
+
+/// So many healed objects are remembered for `drift`.
+const HEALED: usize = 20;
+
+/// Something worth a line in the history.
+struct Happening {
+    kind: &'static str,
+    message: String,
+}
+
+impl Agent {
+    /// Writes down what the newest plan of an application tells that the one before did not.
+    pub(super) async fn note(&mut self, index: usize, before: Option<&Plan>, rolled_back: Option<String>) {
+        let Some(app) = self.apps.get_mut(index) else { return };
+        let Some(after) = app.plan.clone() else { return };
+        let gone = missing_from(before.map_or(&[], |before| &before.drift), &after.drift);
+        let at = now();
+        app.healed.extend(gone.into_iter().map(|drift| Healed { drift: drift.clone(), at }));
+        let surplus = app.healed.len().saturating_sub(HEALED);
+        app.healed.drain(..surplus);
+        let name = app.config.name.clone();
+        let head = app.head.as_ref().map(|head| head.revision.clone()).unwrap_or_default();
+        if let Some(reason) = rolled_back {
+            tracing::error!(application = %name, reason, "the rollout failed; the application goes back to its last healthy revision");
+            self.append(index, head, "rolled back", reason).await;
+        }
+        for Happening { kind, message } in happenings(before, &after) {
+            let revision = short(&after.revision);
+            match kind {
+                "healthy" => tracing::info!(application = %name, revision, "Synced and Healthy"),
+                "degraded" => tracing::error!(application = %name, revision, reason = message, "Degraded"),
+                _ => tracing::warn!(application = %name, "{kind}: {message}"),
+            }
+            self.append(index, after.revision.clone(), kind, message).await;
+        }
+    }
+
+    /// Appends to the history.
+    pub(super) async fn append(&mut self, index: usize, revision: String, kind: &str, message: String) {
+        let Some(app) = self.apps.get(index).filter(|_| self.acts) else { return };
+        let event = store::Event { at: now(), revision, kind: kind.to_owned(), message };
+        if let Err(error) = self.store.append(&app.config.name, event).await {
+            tracing::warn!(error = %chain(&error).join(": "), "the history cannot be written");
+        }
+    }
+
+    /// Stores the record, and lets go of revisions that are no longer needed.
+    pub(super) async fn store(&mut self, index: usize) {
+        let Some(app) = self.apps.get(index) else { return };
+        if let Err(error) = self.store.save(&app.config.name, &app.reconciler.observed().record).await {
+            tracing::error!(application = %app.config.name, error = %chain(&error).join(": "), "the record cannot be written; the agent goes on");
+        }
+        let (source, name, wanted) = (app.source.clone(), app.config.name.clone(), app.revisions());
+        tokio::spawn(async move {
+            if let Err(error) = source.retain(&name, wanted).await {
+                tracing::debug!(application = %name, error = %chain(&error).join(": "), "old revisions cannot be let go of");
+            }
+        });
+    }
+}
+
+fn happenings(before: Option<&Plan>, after: &Plan) -> Vec<Happening> {
+    let is_healthy = |plan: &Plan| plan.changes.is_empty() && plan.health() == Health::Healthy;
+    let mut happenings = Vec::new();
+    let known = before.map_or(&[][..], |before| &before.drift);
+    happenings.extend(missing_from(&after.drift, known).into_iter().map(|drift| Happening { kind: "drift", message: drift_line(drift) }));
+    happenings
+        .extend(missing_from(known, &after.drift).into_iter().map(|drift| Happening { kind: "healed", message: drift.object.clone() }));
+    if is_healthy(after) && !before.is_some_and(|before| is_healthy(before) && before.revision == after.revision) {
+        happenings.push(Happening { kind: "healthy", message: String::new() });
+    }
+    if let Some(failed) = after.failed.as_ref().filter(|_| before.is_none_or(|before| before.failed.is_none())) {
+        happenings.push(Happening { kind: "degraded", message: format!("{}: {}", failed.object, failed.reason) });
+    }
+    happenings
+}
+
+/// Returns the drift of the first list whose object is not in the second.
+fn missing_from<'a>(drift: &'a [Drift], other: &[Drift]) -> Vec<&'a Drift> {
+    drift.iter().filter(|drift| !other.iter().any(|known| known.object == drift.object && known.what == drift.what)).collect()
+}
