@@ -159,9 +159,9 @@ impl<'a> Cursor<'a> {
             self.wrong_type("a map", None);
             return None;
         };
-        let mut fields = Fields { cursor: self.clone(), entries, known: Vec::new(), unknown: false };
+        let mut fields = Fields { cursor: self.clone(), entries, known: Vec::new(), missing: Vec::new(), unknown: false };
         let decoded = decode(&mut fields);
-        fields.refuse_unknown();
+        fields.finish();
         Some(decoded)
     }
 
@@ -196,6 +196,7 @@ pub struct Fields<'a> {
     cursor: Cursor<'a>,
     entries: &'a [(Located<String>, Node)],
     known: Vec<&'a str>,
+    missing: Vec<&'static str>,
     unknown: bool,
 }
 
@@ -216,8 +217,7 @@ impl<'a> Fields<'a> {
     pub fn require(&mut self, name: &'static str) -> Option<Cursor<'a>> {
         let field = self.get(name);
         if field.is_none() {
-            let path = Path(Some(Rc::new((self.cursor.path.clone(), Segment::Key(name)))));
-            self.cursor.sink.error("missing-field", self.cursor.span, format!("`{path}` is missing"));
+            self.missing.push(name);
         }
         field
     }
@@ -308,17 +308,22 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn refuse_unknown(&self) {
-        if self.unknown {
-            return;
-        }
-        for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.value.as_str())) {
-            let path = Path(Some(Rc::new((self.cursor.path.clone(), Segment::Key(&key.value)))));
-            let message = format!("unknown field `{}`", path.to_string().escape_debug());
-            match nearest(&key.value, self.known.iter().copied()) {
-                Some(name) => self.cursor.sink.error_with("unknown-field", key.span, message, format!("did you mean `{name}`?")),
-                None => self.cursor.sink.error("unknown-field", key.span, message),
+    /// Reports fields that nothing asked for, and those that were asked for in vain. A missing field
+    /// that is there with a slip of the pen is one mistake, not two.
+    fn finish(self) {
+        let Fields { cursor, entries, known, mut missing, unknown } = self;
+        let path = |name| Path(Some(Rc::new((cursor.path.clone(), Segment::Key(name)))));
+        for (key, _) in entries.iter().filter(|(key, _)| !unknown && !known.contains(&key.value.as_str())) {
+            let message = format!("unknown field `{}`", path(&key.value).to_string().escape_debug());
+            let meant = nearest(&key.value, known.iter().copied());
+            missing.retain(|name| meant != Some(*name));
+            match meant {
+                Some(name) => cursor.sink.error_with("unknown-field", key.span, message, format!("did you mean `{name}`?")),
+                None => cursor.sink.error("unknown-field", key.span, message),
             }
+        }
+        for name in missing {
+            cursor.sink.error("missing-field", cursor.span, format!("`{}` is missing", path(name)));
         }
     }
 }

@@ -294,6 +294,12 @@ fn folders_that_are_something_else_say_so() {
 }
 
 #[test]
+fn a_misspelled_required_field_is_one_mistake() {
+    let found = found(&BASE.replacen("        image: ", "        imge: ", 1));
+    assert_eq!(found, ["15:9: unknown field `spec.template.spec.containers[0].imge` -> did you mean `image`?"]);
+}
+
+#[test]
 fn one_broken_file_does_not_hide_what_is_wrong_in_others() {
     let tree = Tree::of([("a.yaml", "a: [\n"), ("b.yaml", "kind: x\n---\na: b: c\n---\nreplicas: 1\n"), ("c.yaml", "- 1\n")]);
     let places: Vec<(String, usize)> = findings(&tree).into_iter().map(|finding| (finding.place.file, finding.place.line)).collect();
