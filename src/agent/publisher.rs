@@ -26,7 +26,10 @@ impl Publisher {
     /// that changes.
     pub(super) fn open(options: serve::Options, poke: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         std::fs::create_dir_all(&options.folder)?;
-        let current = read_published(&options);
+        // With the published state lost, the next generation must be newer than what was acknowledged, or
+        // an old acknowledgement would count for it.
+        let lost = |acknowledged: Acknowledged| Published::empty("", acknowledged.generation);
+        let current = read_published(&options).or_else(|| read_acknowledged(&options).map(lost));
         let acknowledged = options.acknowledged();
         let watch = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Our own reading is reported, too.

@@ -208,12 +208,12 @@ fn a_plan_without_changes_says_so() {
 #[test]
 fn drift_names_each_field() {
     assert_snapshot!(drift_text(&drifted(), Paint::Plain), @r#"
-    shop at 3f2a9c1: 2 objects differ, healed
+    shop at 3f2a9c1: 2 objects differ, being healed
 
-      ~ shop/Deployment/api/x7k2p  changed, healed
+      ~ shop/Deployment/api/x7k2p  changed, is being healed
           spec.template.spec.containers[api].resources.limits.memory  64Mi -> 128Mi
           NetworkSettings.Networks[driftless-a]                       connected -> (unset)
-      ~ shop/Deployment/web/b2     stopped since 2026-01-02 03:04:05 UTC, healed
+      ~ shop/Deployment/web/b2     stopped since 2026-01-02 03:04:05 UTC, is being healed
 
     Held
       shop/Deployment/web/b2  somebody stopped or paused it; healed after `healStopped` (until 2026-01-02 03:19:05 UTC)
@@ -377,7 +377,7 @@ fn markdown_fits_a_review() {
     assert_snapshot!(drift_markdown(&drifted()), @r#"
     ### Drift for `shop` at `3f2a9c1`
 
-    2 objects differ, healed
+    2 objects differ, being healed
 
     | object | what | since |  |
     |---|---|---|---|
@@ -570,6 +570,7 @@ fn json_is_what_the_contract_pins() {
           "what": "stopped"
         }
       ],
+      "healed": [],
       "host": "box",
       "revision": "3f2a9c1d5e6f708192a3b4c5d6e7f8091a2b3c4d",
       "version": 1

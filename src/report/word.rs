@@ -79,8 +79,8 @@ pub fn drift_verdict(drift: &[Drift]) -> String {
     match (drift.len(), healed) {
         (0, _) => "no drift".to_owned(),
         (count, 0) => format!("{}, only reported", differ(count)),
-        (count, healed) if count == healed => format!("{}, healed", differ(count)),
-        (count, healed) => format!("{}, {healed} healed", differ(count)),
+        (count, healed) if count == healed => format!("{}, being healed", differ(count)),
+        (count, healed) => format!("{}, {healed} being healed", differ(count)),
     }
 }
 
