@@ -14,7 +14,6 @@ new_installation() {
         printf 'export DRIFTLESS_OWNER=%q\n' "$1-${id,,}"
         printf 'export DRIFTLESS_STATE=%q\n' "$folder/state"
         printf 'export DRIFTLESS_SOCKET=%q\n' "$folder/agent.sock"
-        printf 'export DRIFTLESS_HTTP=%q\n' "127.0.0.1:$(free_port 18765)"
         printf 'export DRIFTLESS_DNS=%q\n' "127.0.0.1:$(free_port 18053)"
         printf 'export DRIFTLESS_NETWORK_POOL=%q\n' "$pool.0.0/16"
     } >"$folder/environment"
