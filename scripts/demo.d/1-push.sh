@@ -5,6 +5,7 @@ step "A push brings up the application"
 new_repository
 write_application "healStopped: 5s" "interval: 0s"
 cp -r "$root/examples/repo/kubernetes" "$work/kubernetes"
+if [[ $port != 8080 ]]; then edit entry.yaml "s|hostPort: 8080|hostPort: $port|"; fi
 
 driftless check "$work/kubernetes" || fail "the example has errors"
 driftless plan "$work/kubernetes" --name "$application" | sed 's/^/    /'
@@ -14,13 +15,13 @@ push "the first release"
 wait_for 180 "the first release runs" converged
 note "converged $(since "$pushed") after the push"
 
-new_user() { curl -sS --fail --data "{\"name\": \"$1\", \"email\": \"$1@example.org\"}" http://localhost:8080/users; }
-users() { curl -sS --fail http://localhost:8080/users; }
+new_user() { curl -sS --fail --data "{\"name\": \"$1\", \"email\": \"$1@example.org\"}" "$entry/users"; }
+users() { curl -sS --fail "$entry/users"; }
 
 new_user ada >/dev/null
 new_user grace >/dev/null
 [[ $(users | jq -c '[.[].name]') == '["ada","grace"]' ]] || fail "the users are not what was written: $(users)"
-note "http://localhost:8080/users: $(users)"
+note "$entry/users: $(users)"
 
 # address NAME: asks the DNS server that driftless serves on this host's loopback.
 address() { dig +short +time=2 +tries=1 "@${DRIFTLESS_DNS%:*}" -p "${DRIFTLESS_DNS##*:}" "$1.$application.svc.cluster.local"; }

@@ -20,6 +20,6 @@ note "converged $(since "$pushed") after the push; at least $least of 2 replicas
 
 stop_load
 [[ $(jq '.versions["1"] > 0 and .versions["2"] > 0' <<<"$load") == true ]] || fail "the client did not see both versions: $load"
-[[ $(curl -sS http://localhost:8080/version | jq -r .version) == 2 ]] || fail "the entry does not show version 2"
+[[ $(curl -sS "$entry/version" | jq -r .version) == 2 ]] || fail "the entry does not show version 2"
 [[ $(containers rest | wc -l) == 4 ]] || fail "there are not four replicas"
 [[ $(address rest) == "$rest_address" ]] || fail "the address of the service has changed"

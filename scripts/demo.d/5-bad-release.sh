@@ -30,4 +30,4 @@ wait_for 120 "version 3 runs once its image is built" converged
 note "rolled $(since "$began") after its build began"
 
 stop_load
-[[ $(curl -sS http://localhost:8080/version | jq -r .version) == 3 ]] || fail "the entry does not show version 3"
+[[ $(curl -sS "$entry/version" | jq -r .version) == 3 ]] || fail "the entry does not show version 3"
