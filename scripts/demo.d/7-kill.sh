@@ -24,7 +24,7 @@ note "converged $(since "$began") after the agent was started again"
 stop_load
 
 [[ $(containers rest | wc -l) == 4 ]] || fail "there are not four replicas: $(docker ps --filter "label=dev.driftless.owner=$owner")"
-[[ $(docker ps --all --quiet --filter "label=dev.driftless.owner=$owner" --filter label=dev.driftless.workload=rest | wc -l) == 4 ]] ||
-    fail "an old replica is left behind"
+nothing_left() { [[ $(docker ps --all --quiet --filter "label=dev.driftless.owner=$owner" --filter label=dev.driftless.workload=rest | wc -l) == 4 ]]; }
+wait_for 60 "the old replicas are gone" nothing_left
 plan_is_empty || fail "there is something to do although the application has converged"
 note "four replicas, none lost, none doubled; nothing to do"

@@ -151,9 +151,11 @@ wait_for() {
     done
 }
 
-# containers NAME: prints the ids of the running containers of a workload, sorted.
+# containers NAME: prints the ids of the running containers of a workload, sorted, without those that
+# are leaving.
 containers() {
-    docker ps --no-trunc --quiet --filter "label=dev.driftless.owner=$owner" --filter "label=dev.driftless.workload=$1" | sort
+    docker ps --no-trunc --filter "label=dev.driftless.owner=$owner" --filter "label=dev.driftless.workload=$1" --format '{{.ID}} {{.Names}}' |
+        awk '$2 !~ /-leaving-/ { print $1 }' | sort
 }
 
 # --- clients ------------------------------------------------------------------------------------
