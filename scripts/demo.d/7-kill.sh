@@ -8,7 +8,7 @@ push "rest: version 2 again"
 half_way() { status_is '.workloads[] | select(.name | endswith("/rest")) | .updated >= 1 and .updated < .desired'; }
 wait_for 60 "the rollout is half-way" half_way
 stop_agent KILL
-note "killed at $(docker ps --filter "label=dev.driftless.owner=$owner" --filter label=dev.driftless.workload=rest --format '{{.Image}}' | sort | uniq -c | awk '{ print $1 " x " $2 }' | paste -sd, | sed 's/,/, /g')"
+note "killed at $(docker ps --filter "label=dev.driftless.owner=$owner" --filter label=dev.driftless.workload=Deployment/rest --format '{{.Image}}' | sort | uniq -c | awk '{ print $1 " x " $2 }' | paste -sd, | sed 's/,/, /g')"
 
 for _ in {1..20}; do
     [[ $(address rest) == "$rest_address" ]] || fail "the name of the service does not resolve without the agent"
@@ -24,7 +24,7 @@ note "converged $(since "$began") after the agent was started again"
 stop_load
 
 [[ $(containers rest | wc -l) == 4 ]] || fail "there are not four replicas: $(docker ps --filter "label=dev.driftless.owner=$owner")"
-nothing_left() { [[ $(docker ps --all --quiet --filter "label=dev.driftless.owner=$owner" --filter label=dev.driftless.workload=rest | wc -l) == 4 ]]; }
+nothing_left() { [[ $(docker ps --all --quiet --filter "label=dev.driftless.owner=$owner" --filter label=dev.driftless.workload=Deployment/rest | wc -l) == 4 ]]; }
 wait_for 60 "the old replicas are gone" nothing_left
 plan_is_empty || fail "there is something to do although the application has converged"
 note "four replicas, none lost, none doubled; nothing to do"

@@ -154,7 +154,7 @@ wait_for() {
 # containers NAME: prints the ids of the running containers of a workload, sorted, without those that
 # are leaving.
 containers() {
-    docker ps --no-trunc --filter "label=dev.driftless.owner=$owner" --filter "label=dev.driftless.workload=$1" --format '{{.ID}} {{.Names}}' |
+    docker ps --no-trunc --filter "label=dev.driftless.owner=$owner" --filter "label=dev.driftless.workload=Deployment/$1" --format '{{.ID}} {{.Names}}' |
         awk '$2 !~ /-leaving-/ { print $1 }' | sort
 }
 
