@@ -29,7 +29,7 @@ docker stop "${replicas[2]}" >/dev/null
 reported() {
     driftless drift "$application" -o json | jq -e '
         [.drift[] | select(.what == "changed") | .fields[].path] as $fields
-        | ($fields | any(test("limits.memory"))) and ($fields | any(test("network")))
+        | ($fields | any(test("limits[.]memory$"))) and ($fields | any(test("Networks")))
         and (.drift | any(.what == "stopped"))' >/dev/null
 }
 wait_for 30 "the drift report shows all three changes" reported

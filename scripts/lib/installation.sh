@@ -190,6 +190,8 @@ fail() {
     {
         printf '\n--- status\n'
         driftless status 2>&1 | tail -n 30
+        printf '\n--- drift\n'
+        driftless drift 2>&1 | tail -n 30
         printf '\n--- containers\n'
         docker ps --all --filter "label=dev.driftless.owner=$owner" --format 'table {{.Names}}\t{{.Image}}\t{{.Status}}'
         for log in "$folder"/*.log "$folder"/state/*.log; do
