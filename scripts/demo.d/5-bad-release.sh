@@ -24,10 +24,10 @@ push "rest: version 3, whose image nobody has built yet"
 waits() { status_is ".head == \"$revision\" and (.rolledBack | not) and .health != \"Degraded\" and (([.message, .held[].reason] + [.workloads[].message]) | any(test(\"shop/rest:3\")))"; }
 wait_for 30 "the agent waits for the image" waits
 note "waiting: $(status '[.message, .held[].reason, .workloads[].message] | map(select(test("shop/rest:3"))) | first')"
-began=$(now_ms)
 build_image rest shop/rest:3 --build-arg VERSION=3
+began=$(now_ms)
 wait_for 120 "version 3 runs once its image is built" converged
-note "rolled $(since "$began") after its build began"
+note "rolled $(since "$began") after it was built"
 
 stop_load
 [[ $(curl -sS "$entry/version" | jq -r .version) == 3 ]] || fail "the entry does not show version 3"
