@@ -7,7 +7,7 @@ write_application "healStopped: 5s" "interval: 0s"
 cp -r "$root/examples/repo/kubernetes" "$work/kubernetes"
 if [[ $port != 8080 ]]; then edit entry.yaml "s|hostPort: 8080|hostPort: $port|"; fi
 
-driftless check "$work/kubernetes" || fail "the example has errors"
+driftless check "$work/kubernetes" 2>&1 | sed "s/^/    /" || fail "the example has errors"
 driftless plan "$work/kubernetes" --name "$application" | sed 's/^/    /'
 
 start_agent

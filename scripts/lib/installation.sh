@@ -172,6 +172,7 @@ load_runs() { [[ -n $(docker logs "$owner-load" 2>/dev/null) ]]; }
 
 # stop_load: ends the client; sets `load`, its last line, and fails if a request failed.
 stop_load() {
+    sleep 1 # it also asks after everything has settled
     docker stop --time 60 "$owner-load" >/dev/null
     load=$(docker logs "$owner-load" 2>/dev/null | tail -n 1)
     if [[ $(jq .failed <<<"$load") != 0 ]]; then
