@@ -93,7 +93,7 @@ fn head(what: &str, application: &str, revision: &str) -> String {
 fn drift_tables(drift: &[Drift]) -> String {
     let objects = drift.iter().map(|drift| {
         let since = drift.since.map(word::time).unwrap_or_default();
-        let healed = if drift.healed { "healed" } else { "only reported" };
+        let healed = if drift.healed { "is being healed" } else { "only reported" };
         vec![code(&drift.object), drift.what.as_str().to_owned(), since, healed.to_owned()]
     });
     let fields = drift.iter().flat_map(|drift| {

@@ -381,8 +381,8 @@ fn markdown_fits_a_review() {
 
     | object | what | since |  |
     |---|---|---|---|
-    | `shop/Deployment/api/x7k2p` | changed |  | healed |
-    | `shop/Deployment/web/b2` | stopped | 2026-01-02 03:04:05 UTC | healed |
+    | `shop/Deployment/api/x7k2p` | changed |  | is being healed |
+    | `shop/Deployment/web/b2` | stopped | 2026-01-02 03:04:05 UTC | is being healed |
 
     | object | field | expected | actual |
     |---|---|---|---|

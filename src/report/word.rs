@@ -90,6 +90,7 @@ pub fn status_verdict(status: &ApplicationStatus) -> String {
     match (status.rolled_back, status.refused) {
         (true, _) => format!("{state}, RolledBack from {}", short(&status.head)),
         (false, true) => format!("{state}, {} is refused", short(&status.head)),
+        (false, false) if !status.head.is_empty() && status.head != status.revision => format!("{state}, Git has {}", short(&status.head)),
         (false, false) => state,
     }
 }
