@@ -94,12 +94,6 @@ fn bad_manifests_are_shown_with_their_lines() {
     5 |   replicas: two
       |             ^^^
 
-    error[missing-field]: `spec.template.spec.containers[0].image` is missing
-      --> deploy/web.yaml:11:11
-       |
-    11 |         - name: web
-       |           ^
-
     error[unknown-field]: unknown field `spec.template.spec.containers[0].imgae`
       --> deploy/web.yaml:12:11
        |
@@ -108,20 +102,19 @@ fn bad_manifests_are_shown_with_their_lines() {
        |
        = hint: did you mean `image`?
 
-    3 errors
+    2 errors
     ------- stderr -------
     [exit status: 1]
     "#);
     assert_snapshot!(place.run(&["check", "deploy/web.yaml", "-o", "json"]), @r#"
-    {"version":1,"findings":[{"rule":"wrong-type","severity":"error","file":"deploy/web.yaml","line":5,"column":13,"message":"`spec.replicas` must be a whole number, but is the text `two`","hint":null},{"rule":"missing-field","severity":"error","file":"deploy/web.yaml","line":11,"column":11,"message":"`spec.template.spec.containers[0].image` is missing","hint":null},{"rule":"unknown-field","severity":"error","file":"deploy/web.yaml","line":12,"column":11,"message":"unknown field `spec.template.spec.containers[0].imgae`","hint":"did you mean `image`?"}]}
+    {"version":1,"findings":[{"rule":"wrong-type","severity":"error","file":"deploy/web.yaml","line":5,"column":13,"message":"`spec.replicas` must be a whole number, but is the text `two`","hint":null},{"rule":"unknown-field","severity":"error","file":"deploy/web.yaml","line":12,"column":11,"message":"unknown field `spec.template.spec.containers[0].imgae`","hint":"did you mean `image`?"}]}
     ------- stderr -------
     [exit status: 1]
     "#);
     assert_snapshot!(place.run(&["check", "deploy", "-o", "markdown"]), @r#"
-    3 errors
+    2 errors
 
     - `deploy/web.yaml:5:13`: **error** `spec.replicas` must be a whole number, but is the text `two`
-    - `deploy/web.yaml:11:11`: **error** `spec.template.spec.containers[0].image` is missing
     - `deploy/web.yaml:12:11`: **error** unknown field `spec.template.spec.containers[0].imgae` (did you mean `image`?)
     ------- stderr -------
     [exit status: 1]
@@ -131,7 +124,6 @@ fn bad_manifests_are_shown_with_their_lines() {
     warning: failed to reach Docker at `unix://$HERE/no/docker.sock`: No such file or directory (os error 2); this is the plan for a host that has nothing
     error: the manifests have errors:
            web.yaml:5:13: error: `spec.replicas` must be a whole number, but is the text `two`
-           web.yaml:11:11: error: `spec.template.spec.containers[0].image` is missing
            web.yaml:12:11: error: unknown field `spec.template.spec.containers[0].imgae` (did you mean `image`?)
 
     hint: `driftless check` shows them with their lines
@@ -268,12 +260,6 @@ fn application_documents_are_checked_like_manifests() {
     place.write("apps/shop.yaml", "apiVersion: driftless.dev/v1\nkind: Application\nmetadata: { name: shop }\nspec: { rpeo: /srv/shop }\n");
     assert_snapshot!(place.run(&["status", "--config", "apps"]), @r#"
     ------- stderr -------
-    error[missing-field]: `spec.repo` is missing
-     --> apps/shop.yaml:4:1
-      |
-    4 | spec: { rpeo: /srv/shop }
-      | ^^^^
-
     error[unknown-field]: unknown field `spec.rpeo`
      --> apps/shop.yaml:4:9
       |
@@ -282,7 +268,7 @@ fn application_documents_are_checked_like_manifests() {
       |
       = hint: did you mean `repo`?
 
-    2 errors
+    1 error
 
     error: failed to read the applications of `apps`
     [exit status: 1]
