@@ -189,7 +189,8 @@ impl<'a> View<'a> {
                 let ours = holder.labels.as_ref().is_some_and(|labels| {
                     labels.owner == self.desired.installation.owner && labels.application.as_ref() == Some(&self.desired.application)
                 });
-                Some(Obstacle { reason: format!("`{}` still has {thing}", holder.name), goes: ours })
+                let has = if ours { "still has" } else { "has" };
+                Some(Obstacle { reason: format!("`{}` {has} {thing}", holder.name), goes: ours })
             }
             (None, Some(owner)) => Some(Obstacle { reason: format!("application `{owner}` has {thing}"), goes: false }),
             (None, None) => None,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::desired::{Care, ContainerSpec, Desired, MountSource, Workload, field};
+use crate::desired::{Care, ContainerSpec, Desired, HostPort, MountSource, Protocol, Workload, field};
 use crate::hash::FieldValue;
 use crate::host::{Class, Failure, Outcome, Step};
 use crate::name::{Kind, Name, ObjectId};
@@ -60,9 +60,16 @@ impl Host {
         &mut self.live
     }
 
+    /// Somebody starts a container that is not ours, perhaps with a TCP port of the host.
+    pub fn run_foreign(&mut self, name: &str, port: Option<u16>) {
+        let container = self.container(name.to_owned(), None, None);
+        let port = port.map(|port| HostPort { address: None, host_port: port, container_port: port, protocol: Protocol::Tcp });
+        self.live.containers.push(Container { published: port.into_iter().collect(), ..container });
+    }
+
     /// Starts a step; it is done when the clock has passed its duration.
     pub fn start(&mut self, step: Step) {
-        let fault = self.scene.faults.remove(&step.key());
+        let fault = self.scene.fault(&step.key());
         let factor = if fault == Some(Fault::Slow) { 10 } else { 1 };
         let done_at = self.now + self.duration(&step) * factor;
         self.running.push(Running { step, done_at, fault, orphan: false });
@@ -109,7 +116,7 @@ impl Host {
     pub fn restart_engine(&mut self, desired: &Desired) {
         self.disown(desired);
         let now = self.now;
-        for container in &mut self.live.containers {
+        for container in self.live.containers.iter_mut().filter(|container| container.labels.is_some()) {
             match container.state {
                 State::Running | State::Restarting | State::Exited(_) if !container.leaving => {
                     container.state = State::Running;
@@ -221,7 +228,7 @@ impl Host {
             Step::CreateFront { front } => {
                 let network = desired.fronts.get(front).and_then(|front| front.networks.first().cloned());
                 let name = desired.fronts.get(front).map(|front| front.host_name.clone()).unwrap_or_default();
-                let mut container = self.container(name, labels(desired, front.clone(), ""), network.clone());
+                let mut container = self.container(name, Some(labels(desired, front.clone(), "")), network.clone());
                 container.image = "pause".to_owned();
                 let connected = Field { value: "connected".to_owned(), inherited: false };
                 container.fields.extend(network.map(|network| (field::network(&network), connected)));
@@ -268,7 +275,7 @@ impl Host {
     }
 
     fn pull(&mut self, image: &str) -> Outcome {
-        if self.scene.registry.as_ref().is_some_and(|registry| !registry.contains(image)) {
+        if self.scene.missing.contains(image) {
             return Err(Failure { class: Class::Waiting, message: format!("image `{image}` is not in its registry yet") });
         }
         self.live.images.insert(image.to_owned(), format!("sha256:{image}"));
@@ -291,7 +298,7 @@ impl Host {
         }
         let Some(wanted) = workload.template.containers.first() else { return Ok(()) };
         let labels = Labels { hash: Some(workload.hash.clone()), ..labels(desired, replica.clone(), wanted.name.as_str()) };
-        let mut container = self.container(name, labels, workload.template.networks.first().cloned());
+        let mut container = self.container(name, Some(labels), workload.template.networks.first().cloned());
         container.image = wanted.image.clone();
         container.image_id = self.live.images.get(&wanted.image).cloned().unwrap_or_default();
         container.published = workload.template.ports.iter().cloned().collect();
@@ -312,13 +319,13 @@ impl Host {
         Ok(())
     }
 
-    fn container(&mut self, name: String, labels: Labels, network: Option<String>) -> Container {
+    fn container(&mut self, name: String, labels: Option<Labels>, network: Option<String>) -> Container {
         self.next_id += 1;
         let address = self.next_address();
         Container {
             id: format!("c{}", self.next_id),
             name,
-            labels: Some(labels),
+            labels,
             impostor: false,
             state: State::Running,
             leaving: false,

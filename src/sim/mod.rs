@@ -8,7 +8,7 @@ mod host;
 mod round;
 mod run;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use host::Host;
@@ -50,8 +50,17 @@ pub enum Fault {
 pub struct Scene {
     /// How containers of each image behave; images that are not named behave as `Behavior::default`.
     pub behaviors: BTreeMap<String, Behavior>,
-    /// Images that can be pulled; `None` means all.
-    pub registry: Option<std::collections::BTreeSet<String>>,
-    /// What goes wrong, by the step's key; each happens once.
+    /// Images that cannot be pulled.
+    pub missing: BTreeSet<String>,
+    /// What goes wrong, by the step's key, or by its beginning with a `*` behind it; each happens once.
     pub faults: BTreeMap<String, Fault>,
+}
+
+impl Scene {
+    /// Takes out what goes wrong with a step of this key.
+    fn fault(&mut self, key: &str) -> Option<Fault> {
+        let matches = |pattern: &&String| *pattern == key || pattern.strip_suffix('*').is_some_and(|start| key.starts_with(start));
+        let pattern = self.faults.keys().find(matches)?.clone();
+        self.faults.remove(&pattern)
+    }
 }

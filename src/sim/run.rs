@@ -14,8 +14,8 @@ use super::Host;
 
 /// The clock's step between two looks.
 const TICK: Duration = Duration::from_millis(100);
-/// The longest step, while nothing is being done.
-const IDLE: Duration = Duration::from_secs(1);
+/// The step after so many looks in a row that found nothing to do.
+const IDLE: (u32, Duration) = (50, Duration::from_secs(1));
 
 /// One application on the simulated host.
 #[derive(Debug, Clone)]
@@ -28,6 +28,7 @@ pub struct Run {
     pub claims: Claims,
     reconciler: Reconciler,
     generation: u64,
+    idle: u32,
 }
 
 /// One turn in which something happened.
@@ -54,7 +55,7 @@ impl Run {
     /// Returns an application that goes on from what is known of it.
     pub fn resumed(host: Host, desired: Desired, record: Record, traffic: Traffic) -> Self {
         let generation = traffic.generation;
-        Run { reconciler: Reconciler::new(record, traffic, host.now()), host, desired, claims: Claims::default(), generation }
+        Run { reconciler: Reconciler::new(record, traffic, host.now()), host, desired, claims: Claims::default(), generation, idle: 0 }
     }
 
     /// Returns what is known of the application.
@@ -90,7 +91,14 @@ impl Run {
         for step in round.start {
             self.host.start(step);
         }
+        let busy = !round.plan.steps.is_empty() || !self.reconciler.observed().in_flight.is_empty();
+        self.idle = if busy { 0 } else { self.idle.saturating_add(1) };
         Turn { at: now, plan: round.plan, steps, serving, refused: round.refused }
+    }
+
+    /// Returns how long to wait before the next turn: longer while nothing is being done.
+    pub fn tick(&self) -> Duration {
+        if self.idle > IDLE.0 { IDLE.1 } else { TICK }
     }
 
     /// Lets time pass; returns the steps that failed, with their reasons.
@@ -113,18 +121,17 @@ impl Run {
     pub fn converge(&mut self, limit: Duration) -> Vec<Turn> {
         let end = self.host.now() + limit;
         let mut turns = Vec::new();
-        let mut tick = TICK;
         loop {
             let turn = self.turn();
             let done = turn.plan.is_converged() && self.reconciler.observed().in_flight.is_empty();
             let refused = !turn.refused.is_empty();
-            tick = if turn.steps.is_empty() && self.reconciler.observed().in_flight.is_empty() { (tick * 2).min(IDLE) } else { TICK };
             if !turn.steps.is_empty() || refused {
                 turns.push(turn);
             }
             if done || refused || self.host.now() >= end {
                 return turns;
             }
+            let tick = self.tick();
             self.pass(tick);
         }
     }

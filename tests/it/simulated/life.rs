@@ -13,7 +13,7 @@ use driftless::reconcile::Target;
 use driftless::sim::{Behavior, Host, Run, Scene, Turn};
 use driftless::time::Time;
 
-use crate::build::{Deployment, NETWORK, deployment, rolling, shop, workload};
+use super::build::{Deployment, NETWORK, deployment, rolling, shop, workload};
 
 const START: Time = Time(1_767_225_600_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -181,7 +181,7 @@ fn a_changed_probe_is_another_try() {
 fn a_missing_image_is_waited_for_while_the_old_replicas_serve() {
     for strategy in [rolling(1, 0), rolling(0, 1), Strategy::Recreate] {
         let asked = |image: &str| Deployment { strategy, ..web(image, 2) };
-        let scene = Scene { registry: Some(["web:1".to_owned()].into()), ..Scene::default() };
+        let scene = Scene { missing: ["web:2".to_owned()].into(), ..Scene::default() };
         let mut run = Run::new(Host::new(scene, START), shop("r1", [asked("web:1")]));
         settle(&mut run);
         run.desired = shop("r2", [asked("web:2")]);
@@ -191,7 +191,7 @@ fn a_missing_image_is_waited_for_while_the_old_replicas_serve() {
         assert_ne!(run.plan().health(), Health::Degraded);
         assert_eq!(run.reconciler().target(&run.desired), Target::Head);
         assert!(count(&turns, |step| matches!(step, Step::Pull { .. })) < 60, "pulls in a tight loop");
-        run.host.scene.registry = None;
+        run.host.scene.missing.clear();
         settle(&mut run);
         assert_eq!(containers(&run, "web"), 2);
     }

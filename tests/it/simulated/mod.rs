@@ -1,0 +1,8 @@
+//! Tests on the simulated host: the real planner and reconciler, and no Docker.
+
+pub mod build;
+mod life;
+mod property;
+mod round;
+mod script;
+mod world;

@@ -1,0 +1,231 @@
+//! One application in a world that scripts drive: its commits, its host, and the people who meddle.
+//!
+//! Every turn is watched, whatever the script is about: no plan is refused, the floor and the ceiling of
+//! each workload hold as far as nobody else took replicas away, no volume has two writers, and what is
+//! not ours is left alone. What breaks one of these panics with a sentence.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use driftless::desired::{Amount, Desired, Exclusive, Settings, Strategy, Workload};
+use driftless::finding::Finding;
+use driftless::host::Step;
+use driftless::manifest::{Context, Format, Tree, build};
+use driftless::name::{Kind, ObjectId};
+use driftless::observed::{Container, Live, State};
+use driftless::reconcile::Target;
+use driftless::sim::{Host, Run, Scene, Turn};
+use driftless::time::Time;
+
+use super::build::{name, shop};
+
+/// When every script begins.
+pub const START: Time = Time(1_767_225_600_000);
+
+/// An application, its repository and its host.
+pub struct World {
+    /// The application on its host.
+    pub run: Run,
+    /// What the next commits are read with.
+    pub settings: Settings,
+    /// What Git has.
+    pub head: Option<Desired>,
+    /// Findings that refused the last commit.
+    pub refused: Vec<Finding>,
+    /// The manifests of the last commit.
+    pub manifests: String,
+    revisions: BTreeMap<String, Desired>,
+}
+
+impl World {
+    /// Returns a world with an empty host and no commit.
+    pub fn new() -> Self {
+        World {
+            run: Run::new(Host::new(Scene::default(), START), shop("", [])),
+            settings: Settings::default(),
+            head: None,
+            refused: Vec::new(),
+            manifests: String::new(),
+            revisions: BTreeMap::new(),
+        }
+    }
+
+    /// Commits manifests; the agent takes them unless they have errors.
+    pub fn push(&mut self, revision: &str, manifests: &str) -> Result<(), Vec<Finding>> {
+        self.manifests = manifests.to_owned();
+        let context = Context {
+            application: name("shop"),
+            revision: revision.to_owned(),
+            installation: self.run.desired.installation.clone(),
+            settings: self.settings.clone(),
+            namespace: name("shop"),
+            format: Format::Auto,
+        };
+        match build(&Tree::of([("app.yaml", manifests)]), &context) {
+            Ok(desired) => {
+                self.refused.clear();
+                self.revisions.insert(revision.to_owned(), desired.clone());
+                self.head = Some(desired);
+                self.run.reconciler_mut().retry();
+                self.keep();
+                Ok(())
+            }
+            Err(findings) => {
+                self.refused = findings.clone();
+                Err(findings)
+            }
+        }
+    }
+
+    /// Returns the revision and the reason, if the application went back.
+    pub fn rolled_back(&self) -> Option<(String, String)> {
+        match self.run.reconciler().target(self.head.as_ref()?) {
+            Target::Head => None,
+            Target::RolledBack { revision, reason } => Some((revision, reason)),
+        }
+    }
+
+    /// Keeps what is to be kept: what Git has, or what was healthy last.
+    pub fn keep(&mut self) {
+        let Some(head) = &self.head else { return };
+        let kept = match self.rolled_back() {
+            Some((revision, _)) => self.revisions.get(&revision).expect("a healthy revision was pushed"),
+            None => head,
+        };
+        if kept.revision != self.run.desired.revision {
+            self.run.desired = kept.clone();
+        }
+    }
+
+    /// Plans a round, starts its steps, and watches.
+    pub fn turn(&mut self) -> Turn {
+        self.keep();
+        let before = self.run.host.read();
+        let served: BTreeMap<ObjectId, Vec<String>> =
+            self.run.desired.workloads.keys().map(|id| (id.clone(), self.serving(&before, id))).collect();
+        let turn = self.run.turn();
+        assert!(turn.refused.is_empty(), "the plan was refused: {:?}", turn.refused);
+        for workload in self.run.desired.workloads.values() {
+            floor_holds(workload, &served[&workload.id], &turn);
+            self.ceiling_holds(workload, &before, &turn);
+        }
+        foreign_stay(&before, &self.run.host.read());
+        turn
+    }
+
+    /// Lets time pass, and watches.
+    pub fn pass(&mut self, duration: Duration) -> Vec<String> {
+        let before = self.run.host.read();
+        let failures = self.run.pass(duration);
+        let after = self.run.host.read();
+        foreign_stay(&before, &after);
+        self.one_writer(&after);
+        failures
+    }
+
+    /// Tells whether nothing is left to do.
+    pub fn is_done(&self, turn: &Turn) -> bool {
+        turn.plan.is_converged() && turn.steps.is_empty() && self.run.reconciler().observed().in_flight.is_empty()
+    }
+
+    /// Returns the containers that answer the clients of a workload: published, running since they were,
+    /// and nobody has begun to take them away.
+    fn serving(&self, live: &Live, workload: &ObjectId) -> Vec<String> {
+        let observed = self.run.reconciler().observed();
+        let in_flight = |replica: &ObjectId| {
+            observed.in_flight.get(&replica.to_string()).is_some_and(|it| matches!(it.step, Step::Leave { .. } | Step::Restart { .. }))
+        };
+        let joined = observed.traffic.joined.iter().filter(|(replica, _)| replica.workload() == *workload && !in_flight(replica));
+        let answers = |container: &&Container, started: Time| {
+            container.state == State::Running && container.started == Some(started) && !container.leaving && !container.addresses.is_empty()
+        };
+        joined
+            .filter_map(|(_, joined)| live.container(&joined.container).filter(|container| answers(container, joined.started)))
+            .map(|container| container.id.clone())
+            .collect()
+    }
+
+    fn ceiling_holds(&self, workload: &Workload, before: &Live, turn: &Turn) {
+        let creates = |step: &&Step| matches!(step, Step::Create { replica } if replica.workload() == workload.id);
+        let created: Vec<&Step> = turn.steps.iter().filter(creates).collect();
+        let mut known: Vec<ObjectId> =
+            before.containers.iter().filter(|it| !it.leaving).filter_map(|it| Some(it.labels.as_ref()?.object.clone())).collect();
+        let observed = self.run.reconciler().observed();
+        known.extend(observed.in_flight.values().filter_map(|it| match &it.step {
+            Step::Create { replica } => Some(replica.clone()),
+            _ => None,
+        }));
+        known.retain(|id| id.workload() == workload.id);
+        known.sort();
+        known.dedup();
+        let ceiling = workload.replicas + allowed(workload).0;
+        // A container that was made and not started is started under the same name.
+        let new = created.iter().any(|step| {
+            !before.containers.iter().any(|it| it.labels.as_ref().is_some_and(|labels| labels.object.to_string() == step.key()))
+        });
+        assert!(!new || known.len() <= ceiling as usize, "{} replicas of {}, more than {ceiling}", known.len(), workload.id);
+    }
+
+    fn one_writer(&self, live: &Live) {
+        for workload in self.run.desired.workloads.values() {
+            for exclusive in &workload.exclusive {
+                let Exclusive::Volume(id) = exclusive else { continue };
+                let volume = &self.run.desired.volumes[id].host_name;
+                let writers: Vec<&Container> = live.containers.iter().filter(|it| it.may_run() && it.writes.contains(volume)).collect();
+                let runs = writers.iter().any(|container| container.state != State::Created);
+                assert!(
+                    writers.len() < 2 || !runs,
+                    "two writers of {volume}: {:?}",
+                    writers.iter().map(|it| (&it.name, it.state)).collect::<Vec<_>>()
+                );
+            }
+        }
+    }
+
+    /// Returns the n-th replica of a workload by name of its container, counted from 1.
+    pub fn replica(&mut self, workload: &str, number: usize) -> Option<&mut Container> {
+        let of = |container: &Container| {
+            let labels = container.labels.as_ref()?;
+            (labels.object.kind == Kind::Deployment && labels.object.name.as_str() == workload && !container.leaving)
+                .then(|| container.name.clone())
+        };
+        let containers = &mut self.run.host.live_mut().containers;
+        let mut names: Vec<String> = containers.iter().filter_map(of).collect();
+        names.sort();
+        let name = names.get(number.checked_sub(1)?)?.clone();
+        containers.iter_mut().find(|container| container.name == name)
+    }
+}
+
+/// Returns how many replicas more than wanted there may be, and how many must serve.
+fn allowed(workload: &Workload) -> (u32, u32) {
+    let whole = |amount: Amount, up: bool| match amount {
+        Amount::Count(count) => count,
+        Amount::Percent(percent) if up => (percent * workload.replicas).div_ceil(100),
+        Amount::Percent(percent) => percent * workload.replicas / 100,
+    };
+    match workload.strategy {
+        _ if !workload.exclusive.is_empty() => (0, 0),
+        Strategy::Recreate => (0, 0),
+        Strategy::Rolling { surge, unavailable } => match (whole(surge, true), whole(unavailable, false)) {
+            (0, 0) => (0, workload.replicas.saturating_sub(1)),
+            (surge, unavailable) => (surge, workload.replicas.saturating_sub(unavailable)),
+        },
+    }
+}
+
+fn floor_holds(workload: &Workload, served: &[String], turn: &Turn) {
+    let ends = |id: &&String| {
+        turn.steps.iter().any(|step| matches!(step, Step::Leave { container, .. } | Step::Stop { container, .. } if container == *id))
+    };
+    let ending = served.iter().filter(ends).count();
+    let floor = allowed(workload).1 as usize;
+    let left = served.len() - ending;
+    assert!(left >= floor.min(served.len()), "{left} of {} serving replicas of {} are left, fewer than {floor}", served.len(), workload.id);
+}
+
+fn foreign_stay(before: &Live, after: &Live) {
+    let foreign =
+        |live: &Live| -> Vec<Container> { live.containers.iter().filter(|container| container.labels.is_none()).cloned().collect() };
+    assert_eq!(foreign(before), foreign(after), "a foreign container was touched");
+}
