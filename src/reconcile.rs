@@ -283,7 +283,8 @@ impl Reconciler {
             let wanted = workload_digest(workload, desired);
             if record.begun.get(&workload.id).is_none_or(|begun| begun.wanted != wanted) {
                 let first = *action == ChangeAction::Create;
-                record.begun.insert(workload.id.clone(), Begun { wanted, at: now, first });
+                let earliest = record.begun.get(&workload.id).map_or(now, |begun| begun.earliest);
+                record.begun.insert(workload.id.clone(), Begun { wanted, at: now, first, earliest });
             }
         }
     }

@@ -55,6 +55,8 @@ pub struct Begun {
     pub at: Time,
     /// There was nothing before it.
     pub first: bool,
+    /// When the first of the rollouts began that followed each other without one coming to its end.
+    pub earliest: Time,
 }
 
 /// A rollout that failed.

@@ -4,15 +4,21 @@
 //! and who goes. Whoever serves does not leave for a successor that cannot be created.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use crate::desired::{OnFailure, Strategy, Workload};
 use crate::host::Step;
+
+use crate::time::Time;
 
 use super::draft::Draft;
 use super::replica::{Replica, Standing};
 use super::rollout::{self, Counts, Moves};
 use super::view::View;
 use super::{base, status};
+
+/// A call to the engine whose caller is gone lands within so long.
+const LATE: Duration = Duration::from_secs(2);
 
 /// Adds the moves of a workload's rollout.
 pub(super) fn plan(view: &View<'_>, workload: &Workload, draft: &mut Draft<'_>) {
@@ -40,17 +46,31 @@ pub(super) fn plan(view: &View<'_>, workload: &Workload, draft: &mut Draft<'_>) 
     let obstacle = short.then(|| view.obstacle(workload)).flatten();
     let forever = missing.clone().or_else(|| obstacle.as_ref().filter(|obstacle| !obstacle.goes).map(|it| it.reason.clone()));
     leave(view, workload, (counts, moves), forever.as_deref(), draft);
-    match (missing, obstacle) {
+    match (missing, obstacle, late_call(view, workload)) {
         _ if moves.create == 0 => {}
-        (Some(reason), _) => draft.hold(key, reason, None),
-        (None, Some(obstacle)) => draft.hold(key, format!("waits: {}", obstacle.reason), None),
-        (None, None) => {
+        (Some(reason), ..) => draft.hold(key, reason, None),
+        (None, Some(obstacle), _) => draft.hold(key, format!("waits: {}", obstacle.reason), None),
+        (None, None, Some(until)) => draft.hold(key, "waits for what an agent before this one may have begun", Some(until)),
+        (None, None, None) => {
             let reason = if changing { "wanted by this revision" } else { "it is missing" };
             for name in view.new_names(workload, moves.create) {
                 draft.step(Step::Create { replica: workload.id.with_replica(name) }, reason);
             }
         }
     }
+}
+
+/// Returns until when a call of an agent that was killed may still land. Its replica has another name if
+/// Git moved meanwhile, so nothing but time keeps it from being a second writer. A first deployment
+/// that nobody began before waits for nothing.
+fn late_call(view: &View<'_>, workload: &Workload) -> Option<Time> {
+    let (since, record) = (view.observed.since, &view.observed.record);
+    let due = since + LATE;
+    if workload.exclusive.is_empty() || view.now >= due {
+        return None;
+    }
+    let before = record.begun.get(&workload.id).is_some_and(|begun| begun.earliest < since);
+    (before || record.applied.contains_key(&workload.id)).then_some(due)
 }
 
 /// Returns why a rollout makes no move at all.

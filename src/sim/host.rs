@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::desired::{Care, ContainerSpec, Desired, HostPort, MountSource, Protocol, Workload, field};
@@ -13,10 +14,14 @@ use crate::time::Time;
 
 use super::{Behavior, Fault, Scene};
 
+/// A call whose caller is gone lands within so long.
+const LATEST: Duration = Duration::from_secs(1);
+
 /// A step that is running.
 #[derive(Debug, Clone)]
 struct Running {
     step: Step,
+    desired: Arc<Desired>,
     done_at: Time,
     fault: Option<Fault>,
     orphan: bool,
@@ -67,29 +72,32 @@ impl Host {
         self.live.containers.push(Container { published: port.into_iter().collect(), ..container });
     }
 
-    /// Starts a step; it is done when the clock has passed its duration.
-    pub fn start(&mut self, step: Step) {
+    /// Starts a step of what is desired now; it is done when the clock has passed its duration.
+    pub fn start(&mut self, step: Step, desired: Arc<Desired>) {
         let fault = self.scene.fault(&step.key());
         let factor = if fault == Some(Fault::Slow) { 10 } else { 1 };
         let done_at = self.now + self.duration(&step) * factor;
-        self.running.push(Running { step, done_at, fault, orphan: false });
+        self.running.push(Running { step, desired, done_at, fault, orphan: false });
     }
 
     /// Forgets who asked: running steps are carried out all the same, and nobody is told. What takes
     /// its time may land long after somebody else has begun to look.
-    pub fn disown(&mut self, desired: &Desired) {
+    pub fn disown(&mut self) {
         self.untold.clear();
         for running in std::mem::take(&mut self.running) {
             match running.step {
-                Step::Create { .. } | Step::Pull { .. } | Step::Stop { .. } => self.running.push(Running { orphan: true, ..running }),
-                _ => drop(self.end(running, desired)),
+                Step::Create { .. } | Step::Pull { .. } | Step::Stop { .. } => {
+                    let done_at = running.done_at.min(self.now + LATEST);
+                    self.running.push(Running { done_at, orphan: true, ..running });
+                }
+                _ => drop(self.end(running)),
             }
         }
     }
 
     /// Moves the clock and returns the steps that ended, in order. What a step did can be seen before
     /// it is told that it ended: those that ended now are returned the next time.
-    pub fn advance(&mut self, duration: Duration, desired: &Desired) -> Vec<(Step, Outcome)> {
+    pub fn advance(&mut self, duration: Duration) -> Vec<(Step, Outcome)> {
         self.now = self.now + duration;
         let (mut done, running): (Vec<Running>, Vec<Running>) =
             std::mem::take(&mut self.running).into_iter().partition(|running| running.done_at <= self.now);
@@ -98,7 +106,7 @@ impl Host {
         let told = std::mem::take(&mut self.untold);
         for running in done {
             let (step, orphan) = (running.step.clone(), running.orphan);
-            let outcome = self.end(running, desired);
+            let outcome = self.end(running);
             if !orphan {
                 self.untold.push((step, outcome));
             }
@@ -107,14 +115,32 @@ impl Host {
         told
     }
 
+    /// Returns when something happens next, as far as it is known.
+    pub fn next_event(&self) -> Option<Time> {
+        if !self.untold.is_empty() {
+            return Some(self.now);
+        }
+        let steps = self.running.iter().map(|running| running.done_at);
+        let containers = self.live.containers.iter().filter(|container| container.state == State::Running).flat_map(|container| {
+            let Behavior { ready_after, exits_after, .. } = self.behavior(&container.image);
+            let settle = container.care.as_ref().map(|care| care.settle);
+            let times = [ready_after, exits_after, settle].into_iter().flatten();
+            times.filter_map(|after| Some(container.started? + after)).collect::<Vec<Time>>()
+        });
+        steps.chain(containers).filter(|at| *at > self.now).min()
+    }
+
     /// Returns what probes say now.
     pub fn probing(&self) -> BTreeMap<String, Probing> {
         self.live.containers.iter().filter_map(|container| Some((container.id.clone(), self.probe(container)?))).collect()
     }
 
     /// Stops everything and starts again what has a restart policy, as a restart of the engine does.
-    pub fn restart_engine(&mut self, desired: &Desired) {
-        self.disown(desired);
+    pub fn restart_engine(&mut self) {
+        self.untold.clear();
+        for running in std::mem::take(&mut self.running) {
+            let _ = self.end(running);
+        }
         let now = self.now;
         for container in self.live.containers.iter_mut().filter(|container| container.labels.is_some()) {
             match container.state {
@@ -163,7 +189,8 @@ impl Host {
         })
     }
 
-    fn end(&mut self, running: Running, desired: &Desired) -> Outcome {
+    fn end(&mut self, running: Running) -> Outcome {
+        let desired = &*running.desired;
         let failure = |message: &str| Err(Failure { class: Class::Host, message: format!("failed to {}: {message}", running.step) });
         match running.fault {
             Some(Fault::Error) => failure("injected fault"),

@@ -1,5 +1,6 @@
 //! A plan run to its end, as rounds that people read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::desired::Mode;
@@ -20,7 +21,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// Runs an application to its end and returns the rounds in which something was done, as they would be
 /// were it applied. If it does not converge, the last round has no steps and says what is still held.
 pub fn rounds(mut run: Run) -> Vec<PlanRound> {
-    run.desired.settings.mode = Mode::Auto;
+    Arc::make_mut(&mut run.desired).settings.mode = Mode::Auto;
     let start = run.host.now();
     let quiet = longest_wait(&run);
     let mut rounds = Vec::new();

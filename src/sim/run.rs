@@ -1,5 +1,6 @@
 //! One application on the simulated host: the real planner and reconciler, turn by turn.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::desired::Desired;
@@ -12,10 +13,10 @@ use crate::time::Time;
 
 use super::Host;
 
-/// The clock's step between two looks.
+/// The shortest time between two looks.
 const TICK: Duration = Duration::from_millis(100);
-/// The step after so many looks in a row that found nothing to do.
-const IDLE: (u32, Duration) = (50, Duration::from_secs(1));
+/// The longest time between two looks.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// One application on the simulated host.
 #[derive(Debug, Clone)]
@@ -23,12 +24,12 @@ pub struct Run {
     /// The host.
     pub host: Host,
     /// What is wanted.
-    pub desired: Desired,
+    pub desired: Arc<Desired>,
     /// What other applications hold.
     pub claims: Claims,
     reconciler: Reconciler,
     generation: u64,
-    idle: u32,
+    next: Time,
 }
 
 /// One turn in which something happened.
@@ -48,14 +49,15 @@ pub struct Turn {
 
 impl Run {
     /// Returns an application with nothing in its record.
-    pub fn new(host: Host, desired: Desired) -> Self {
+    pub fn new(host: Host, desired: impl Into<Arc<Desired>>) -> Self {
         Run::resumed(host, desired, Record::default(), Traffic::default())
     }
 
     /// Returns an application that goes on from what is known of it.
-    pub fn resumed(host: Host, desired: Desired, record: Record, traffic: Traffic) -> Self {
-        let generation = traffic.generation;
-        Run { reconciler: Reconciler::new(record, traffic, host.now()), host, desired, claims: Claims::default(), generation, idle: 0 }
+    pub fn resumed(host: Host, desired: impl Into<Arc<Desired>>, record: Record, traffic: Traffic) -> Self {
+        let (desired, generation) = (desired.into(), traffic.generation);
+        let now = host.now();
+        Run { reconciler: Reconciler::new(record, traffic, now), host, desired, claims: Claims::default(), generation, next: now }
     }
 
     /// Returns what is known of the application.
@@ -89,23 +91,23 @@ impl Run {
         let traffic = round.plan.steps.iter().filter(|planned| matches!(planned.step, Step::Join { .. } | Step::Withdraw { .. }));
         let steps = traffic.map(|planned| planned.step.clone()).chain(round.start.iter().cloned()).collect();
         for step in round.start {
-            self.host.start(step);
+            self.host.start(step, self.desired.clone());
         }
-        let busy = !round.plan.steps.is_empty() || !self.reconciler.observed().in_flight.is_empty();
-        self.idle = if busy { 0 } else { self.idle.saturating_add(1) };
+        let due = round.plan.held.iter().filter_map(|held| held.until).filter(|until| *until > now);
+        self.next = if round.plan.steps.is_empty() { due.chain(self.host.next_event()).min().unwrap_or(now + IDLE) } else { now };
         Turn { at: now, plan: round.plan, steps, serving, refused: round.refused }
     }
 
-    /// Returns how long to wait before the next turn: longer while nothing is being done.
+    /// Returns how long to wait before the next turn: until something happens that is known.
     pub fn tick(&self) -> Duration {
-        if self.idle > IDLE.0 { IDLE.1 } else { TICK }
+        self.next.since(self.host.now()).clamp(TICK, IDLE)
     }
 
     /// Lets time pass; returns the steps that failed, with their reasons.
     pub fn pass(&mut self, duration: Duration) -> Vec<String> {
         let mut failures = Vec::new();
         let mut publish = false;
-        for (step, outcome) in self.host.advance(duration, &self.desired) {
+        for (step, outcome) in self.host.advance(duration) {
             if let Err(failure) = &outcome {
                 failures.push(failure.message.clone());
             }
@@ -139,13 +141,13 @@ impl Run {
     /// The agent is killed and started again: what was in flight lands without anybody being told, and
     /// only the record and what was published are left.
     pub fn kill_agent(&mut self) {
-        self.host.disown(&self.desired);
+        self.host.disown();
         self.reconciler = self.again();
     }
 
     /// The engine is restarted: what it runs begins anew, and the agent looked away meanwhile.
     pub fn restart_engine(&mut self) {
-        self.host.restart_engine(&self.desired);
+        self.host.restart_engine();
         self.reconciler = self.again();
     }
 

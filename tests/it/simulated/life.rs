@@ -91,7 +91,7 @@ fn two_replicas_come_up_from_nothing_and_applying_again_does_nothing() {
 fn a_roll_never_goes_below_what_must_serve() {
     let mut run = run(shop("r1", [web("web:1", 2)]));
     settle(&mut run);
-    run.desired = shop("r2", [web("web:2", 2)]);
+    run.desired = shop("r2", [web("web:2", 2)]).into();
     let turns = settle(&mut run);
     assert_eq!(least(&turns, "web"), 2, "{}", words(&turns));
     assert_eq!(containers(&run, "web"), 2);
@@ -103,15 +103,15 @@ fn scaling_touches_nobody_else() {
     let mut run = run(shop("r1", [web("web:1", 2)]));
     settle(&mut run);
     let before = ids(&run);
-    run.desired = shop("r2", [web("web:1", 4)]);
+    run.desired = shop("r2", [web("web:1", 4)]).into();
     let turns = settle(&mut run);
     assert!(ids(&run).is_superset(&before));
     assert_eq!((containers(&run, "web"), least(&turns, "web")), (4, 2));
-    run.desired = shop("r3", [web("web:1", 1)]);
+    run.desired = shop("r3", [web("web:1", 1)]).into();
     let turns = settle(&mut run);
     assert_eq!(containers(&run, "web"), 1);
     assert!(least(&turns, "web") >= 1, "{}", words(&turns));
-    run.desired = shop("r4", [web("web:1", 0)]);
+    run.desired = shop("r4", [web("web:1", 0)]).into();
     settle(&mut run);
     assert_eq!(containers(&run, "web"), 0);
 }
@@ -124,7 +124,7 @@ fn database(image: &str) -> Deployment {
 fn a_replica_with_a_volume_stops_before_its_successor_starts() {
     let mut run = run(shop("r1", [database("db:1")]));
     settle(&mut run);
-    run.desired = shop("r2", [database("db:2")]);
+    run.desired = shop("r2", [database("db:2")]).into();
     let end = run.host.now() + 2 * MINUTE;
     while run.host.now() < end {
         let turn = run.turn();
@@ -145,7 +145,7 @@ fn a_failed_rollout_goes_back_and_a_new_commit_goes_on() {
     settle(&mut run);
     let good = run.desired.clone();
     let bad = shop("r2", [web("web:2", 2)]);
-    run.desired = bad.clone();
+    run.desired = bad.clone().into();
     let turns = run.converge(2 * MINUTE);
     assert_eq!(least(&turns, "web"), 2);
     assert_eq!(run.plan().health(), Health::Degraded);
@@ -160,7 +160,7 @@ fn a_failed_rollout_goes_back_and_a_new_commit_goes_on() {
     assert_ne!(run.reconciler().target(&shop("r3", [web("web:2", 2)])), Target::Head);
     let fixed = shop("r4", [web("web:3", 2)]);
     assert_eq!(run.reconciler().target(&fixed), Target::Head);
-    run.desired = fixed;
+    run.desired = fixed.into();
     let turns = settle(&mut run);
     assert_eq!(least(&turns, "web"), 2);
 }
@@ -170,7 +170,7 @@ fn a_changed_probe_is_another_try() {
     let scene = Scene { behaviors: [("web:2".to_owned(), never_ready())].into(), ..Scene::default() };
     let mut run = Run::new(Host::new(scene, START), shop("r1", [web("web:1", 1)]));
     settle(&mut run);
-    run.desired = shop("r2", [web("web:2", 1)]);
+    run.desired = shop("r2", [web("web:2", 1)]).into();
     run.converge(2 * MINUTE);
     assert_ne!(run.reconciler().target(&run.desired), Target::Head);
     let fixed = shop("r3", [Deployment { readiness: false, ..web("web:2", 1) }]);
@@ -184,7 +184,7 @@ fn a_missing_image_is_waited_for_while_the_old_replicas_serve() {
         let scene = Scene { missing: ["web:2".to_owned()].into(), ..Scene::default() };
         let mut run = Run::new(Host::new(scene, START), shop("r1", [asked("web:1")]));
         settle(&mut run);
-        run.desired = shop("r2", [asked("web:2")]);
+        run.desired = shop("r2", [asked("web:2")]).into();
         let turns = run.converge(30 * MINUTE);
         assert_eq!(least(&turns, "web"), 2, "{strategy:?}");
         assert_eq!(run.serving(), [(workload("web"), 2)]);
@@ -201,7 +201,7 @@ fn a_missing_image_is_waited_for_while_the_old_replicas_serve() {
 fn what_git_no_longer_has_goes_last() {
     let mut run = run(shop("r1", [web("web:1", 2), deployment("old", "old:1")]));
     settle(&mut run);
-    run.desired = shop("r2", [web("web:2", 2)]);
+    run.desired = shop("r2", [web("web:2", 2)]).into();
     let turns = settle(&mut run);
     assert_eq!(containers(&run, "old"), 0);
     let first = |wanted: &dyn Fn(&Step) -> bool| turns.iter().position(|turn| turn.steps.iter().any(wanted)).expect("happens");
@@ -215,7 +215,7 @@ fn what_git_no_longer_has_goes_last() {
 fn removing_everything_asks_first() {
     let mut run = run(shop("r1", [web("web:1", 2)]));
     settle(&mut run);
-    run.desired = shop("r2", []);
+    run.desired = shop("r2", []).into();
     let turns = run.converge(MINUTE);
     assert_eq!(count(&turns, |step| matches!(step, Step::Leave { .. })), 0);
     assert!(run.plan().held.iter().any(|held| held.reason.contains("--prune-all")));
@@ -229,7 +229,7 @@ fn a_needed_port_is_freed_before_the_rest_is_pruned() {
     let port = |name: &str, image: &str| Deployment { host_port: Some(8080), ..deployment(name, image) };
     let mut run = run(shop("r1", [port("old", "old:1")]));
     settle(&mut run);
-    run.desired = shop("r2", [port("new", "new:1")]);
+    run.desired = shop("r2", [port("new", "new:1")]).into();
     settle(&mut run);
     assert_eq!((containers(&run, "old"), containers(&run, "new")), (0, 1));
 }
@@ -300,7 +300,7 @@ fn resources_change_in_place() {
     let mut run = run(shop("r1", [asked(64 << 20)]));
     settle(&mut run);
     let before = ids(&run);
-    run.desired = shop("r2", [asked(128 << 20)]);
+    run.desired = shop("r2", [asked(128 << 20)]).into();
     assert_eq!(run.plan().changes.iter().map(|change| change.action).collect::<Vec<_>>(), [ChangeAction::Update]);
     let turns = settle(&mut run);
     assert_eq!(ids(&run), before);
@@ -384,4 +384,29 @@ fn an_always_pulled_image_whose_tag_moved_rolls() {
     let turns = settle(&mut run);
     assert_eq!(least(&turns, "web"), 2);
     assert!(run.host.read().containers.iter().filter(|c| c.image == "web:1").all(|c| c.image_id == "sha256:other"));
+}
+
+#[test]
+fn a_late_call_of_a_killed_agent_does_not_make_a_second_writer() {
+    for step in 0..20 {
+        let mut run = run(shop("r1", [database("db:1")]));
+        settle(&mut run);
+        run.desired = shop("r2", [database("db:2")]).into();
+        let advance = |run: &mut Run, turns: u64| {
+            for _ in 0..turns {
+                let turn = run.turn();
+                assert!(turn.refused.is_empty(), "{:?}", turn.refused);
+                run.pass(Duration::from_millis(100));
+                let live = run.host.read();
+                let writers =
+                    live.containers.iter().filter(|container| container.may_run() && container.writes.contains("shop_data")).count();
+                assert!(writers <= 1, "two writers after a kill at step {step}");
+            }
+        };
+        advance(&mut run, step);
+        run.kill_agent();
+        run.desired = shop("r3", [database("db:1")]).into(); // Its image is there: nothing to wait for.
+        advance(&mut run, 30);
+        settle(&mut run);
+    }
 }

@@ -52,16 +52,16 @@ fn live(seed: u64) -> Result<String, String> {
         let mut world = World::new();
         let mut tell = |world: &mut World, command: String, input: String| {
             let _ = writeln!(told, "> {command}");
-            input.lines().for_each(|line| drop(writeln!(told, "| {line}")));
+            input.lines().for_each(|line| told.push_str(&format!("| {line}\n")));
             said.push_str(&script::command(world, &command, &input));
         };
         let mut wanted = vec![Wanted::random(&mut random, 0)];
         tell(&mut world, "push r0".to_owned(), manifests(&wanted));
-        for event in 1..=random.up_to(9) {
+        for event in 1..=random.up_to(14) {
             let (command, input) = happen(&mut random, &mut wanted, event);
             tell(&mut world, command, input);
-            let time = [1, 3, 8, 30, 90][random.below(5) as usize];
-            tell(&mut world, format!("tick {time}s"), String::new());
+            let time = ["100ms", "200ms", "400ms", "1s", "2s", "5s", "30s", "90s"][random.below(8) as usize];
+            tell(&mut world, format!("tick {time}"), String::new());
         }
         tell(&mut world, "calm".to_owned(), String::new());
         tell(&mut world, "by hand: remove strangers".to_owned(), String::new());

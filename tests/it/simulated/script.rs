@@ -3,6 +3,7 @@
 //! A line that begins with `> ` is a command, `| ` adds lines to it, `#` is a remark; all else is output.
 //! The commands are those of `Script::command`, each a few words that read like a sentence.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use driftless::desired::Mode;
@@ -86,7 +87,7 @@ pub fn command(world: &mut World, command: &str, input: &str) -> String {
         ["restart", "engine"] => silently(world.run.restart_engine()),
         ["lose", "record"] => silently(*world.run.reconciler_mut().record_mut() = Record::default()),
         ["lose", "key"] => {
-            world.run.desired.installation.key = driftless::hash::Key::new([8; 32]);
+            Arc::make_mut(&mut world.run.desired).installation.key = driftless::hash::Key::new([8; 32]);
             let (revision, manifests) = (world.run.desired.revision.clone(), world.manifests.clone());
             push(world, &revision, &manifests)
         }

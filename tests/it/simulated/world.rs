@@ -5,6 +5,7 @@
 //! not ours is left alone. What breaks one of these panics with a sentence.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use driftless::desired::{Amount, Desired, Exclusive, Settings, Strategy, Workload};
@@ -29,12 +30,12 @@ pub struct World {
     /// What the next commits are read with.
     pub settings: Settings,
     /// What Git has.
-    pub head: Option<Desired>,
+    pub head: Option<Arc<Desired>>,
     /// Findings that refused the last commit.
     pub refused: Vec<Finding>,
     /// The manifests of the last commit.
     pub manifests: String,
-    revisions: BTreeMap<String, Desired>,
+    revisions: BTreeMap<String, Arc<Desired>>,
 }
 
 impl World {
@@ -63,6 +64,7 @@ impl World {
         };
         match build(&Tree::of([("app.yaml", manifests)]), &context) {
             Ok(desired) => {
+                let desired = Arc::new(desired);
                 self.refused.clear();
                 self.revisions.insert(revision.to_owned(), desired.clone());
                 self.head = Some(desired);
@@ -92,7 +94,7 @@ impl World {
             Some((revision, _)) => self.revisions.get(&revision).expect("a healthy revision was pushed"),
             None => head,
         };
-        if kept.revision != self.run.desired.revision {
+        if !Arc::ptr_eq(kept, &self.run.desired) {
             self.run.desired = kept.clone();
         }
     }
