@@ -9,7 +9,7 @@ use std::time::Duration;
 use driftless::desired::Mode;
 use driftless::finding::Finding;
 use driftless::observed::{Container, Field, Record, State};
-use driftless::report::{ApplicationStatus, Paint, PlanAnswer, StatusReport, check_text, drift_text, plan_text, status_text};
+use driftless::report::{ApplicationStatus, Paint, PlanAnswer, StatusReport, drift_text, findings_text, plan_text, status_text};
 use driftless::sim::{Behavior, Fault, Run, Turn, rounds};
 use driftless::time::{Time, format_duration, parse_duration};
 
@@ -117,7 +117,7 @@ fn push(world: &mut World, revision: &str, manifests: &str) -> String {
 }
 
 fn refusal(findings: &[Finding], manifests: &str) -> String {
-    check_text(findings, &[("app.yaml".to_owned(), manifests.to_owned())].into(), Paint::Plain)
+    findings_text(findings, &|_| Some(manifests), Paint::Plain)
 }
 
 fn set(world: &mut World, setting: &str) {
@@ -145,6 +145,7 @@ fn answer(world: &mut World, with_rounds: bool) -> PlanAnswer {
     PlanAnswer {
         host: "host".to_owned(),
         plan,
+        healed: Vec::new(),
         rounds: with_rounds.then(|| rounds(run)),
         refused: !world.refused.is_empty(),
         rolled_back: world.rolled_back().map(|(_, reason)| reason),
