@@ -3,7 +3,7 @@
 use crate::host::Class;
 use crate::plan::Claims;
 use crate::report::StatusReport;
-use crate::report::word::finding_line;
+use crate::report::word::{finding_line, short};
 
 use super::answer::{Question, Reply, Waiter};
 use super::application::Wanted;
@@ -132,7 +132,10 @@ impl Agent {
         let desired = if rolled_back.is_some() { kept } else { app.head.clone().or(kept) };
         let Some(desired) = desired else {
             let messages = match (&app.refused, &app.trouble) {
-                (Some(refused), _) => refused.findings.iter().map(finding_line).collect(),
+                (Some(refused), _) => {
+                    let lines: Vec<String> = refused.findings.iter().map(finding_line).collect();
+                    vec![format!("revision {} of `{}` was refused:\n{}", short(&refused.revision), app.config.name, lines.join("\n"))]
+                }
                 (None, Some(trouble)) => trouble.messages.clone(),
                 (None, None) => vec![format!("application `{}` was not looked at yet", app.config.name)],
             };

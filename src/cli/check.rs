@@ -1,19 +1,18 @@
 //! `check`: whether manifests are right, without engine or network.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::config::Application;
-use crate::finding::{Finding, refuses};
+use crate::finding::refuses;
 use crate::git::Location;
-use crate::report::{check_json, check_markdown, findings_text};
+use crate::report::{check_json, check_markdown};
 
 use super::Context;
 use super::error::Error;
 use super::exit::Exit;
-use super::folder::{read, shown};
+use super::folder::{Findings, read};
 use super::target::{Format, OutputFlags};
 
 const EXAMPLES: &str = "Examples:
@@ -39,27 +38,17 @@ pub(super) struct Check {
 }
 
 pub(super) async fn run(context: &Context, arguments: &Check) -> Result<Exit, Error> {
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    let mut findings = Findings::default();
     for path in &arguments.paths {
-        let read = read(&context.flags, path, &application(path)?).await?;
-        for finding in read.findings() {
-            let file = shown(path, &finding.place.file);
-            if let Some(text) = read.text(&finding.place.file) {
-                texts.entry(file.clone()).or_insert(text);
-            }
-            let mut finding = finding.clone();
-            finding.place.file = file;
-            findings.push(finding);
-        }
+        findings.add(path, &read(&context.flags, path, &application(path)?).await?);
     }
     context.ui.data(&match arguments.output.output {
-        Format::Text if findings.is_empty() => "No errors, no warnings.\n".to_owned(),
-        Format::Text => findings_text(&findings, &|file| texts.get(file).map(String::as_str), context.ui.out),
-        Format::Json => check_json(&findings),
-        Format::Markdown => check_markdown(&findings),
+        Format::Text if findings.all.is_empty() => "No errors, no warnings.\n".to_owned(),
+        Format::Text => findings.text(context.ui.out),
+        Format::Json => check_json(&findings.all),
+        Format::Markdown => check_markdown(&findings.all),
     })?;
-    Ok(if refuses(&findings) { Exit::Act } else { Exit::Done })
+    Ok(if refuses(&findings.all) { Exit::Act } else { Exit::Done })
 }
 
 /// Returns the application that a path is. What it is called does not matter here.

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::exit::Exit;
 use super::hear::hear;
 use super::session::{Question, ask};
-use super::target::{AloneFlags, Format, OutputFlags, Target};
+use super::target::{AloneFlags, Format, Gap, OutputFlags, Target};
 
 const EXAMPLES: &str = "Examples:
   driftless drift                      of all applications
@@ -45,16 +45,18 @@ pub(super) async fn run(context: &Context, arguments: &Drift) -> Result<Exit, Er
     let question = Question { command: "drift", target: &target, config: arguments.alone.config.as_deref(), folder: None };
     let answers = ask(context, &question, request).await?;
     let mut exit = Exit::Done;
+    let mut gap = Gap::default();
     let end = hear(context, answers, |answer| {
         let Answer::Plan(plan) = answer else { return Ok(()) };
         if arguments.exit_code && !plan.plan.drift.is_empty() {
             exit = Exit::Pending;
         }
-        context.ui.data(&match arguments.output.output {
+        let text = match arguments.output.output {
             Format::Text => drift_text(&plan, context.ui.out),
             Format::Json => drift_json(&plan),
             Format::Markdown => drift_markdown(&plan),
-        })
+        };
+        context.ui.data(&format!("{}{text}", gap.before(arguments.output.output)))
     })
     .await?;
     Ok(end.exit.worse(exit))

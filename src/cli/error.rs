@@ -48,6 +48,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The manifests of a folder have errors, which are shown above.
+    #[error("failed to {command} `{}`: its manifests have errors", path.display())]
+    Manifests {
+        /// The command.
+        command: &'static str,
+        /// The folder.
+        path: PathBuf,
+    },
     /// No agent answers, and nothing else says what is meant.
     #[error("failed to ask the agent: none answers on socket `{}`", path.display())]
     NoAgent {

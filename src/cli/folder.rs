@@ -1,5 +1,6 @@
 //! Manifests of a folder as its files are now, read without engine, network or state folder.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::config::{Application, Flags};
@@ -9,6 +10,7 @@ use crate::git;
 use crate::hash::Key;
 use crate::manifest::{Context, Entry, Tree, build};
 use crate::name::Name;
+use crate::report::{Paint, findings_text};
 
 use super::error::Error;
 
@@ -41,21 +43,35 @@ pub(super) async fn read(flags: &Flags, path: &Path, application: &Application) 
     Ok(Read { desired: build(&tree, &context), tree })
 }
 
-impl Read {
-    /// Returns all findings.
-    pub(super) fn findings(&self) -> &[Finding] {
-        match &self.desired {
+/// Findings of some folders, with the files that they are about.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// The findings; files are named as one would open them.
+    pub all: Vec<Finding>,
+    texts: BTreeMap<String, String>,
+}
+
+impl Findings {
+    /// Adds what was found in a folder.
+    pub(super) fn add(&mut self, folder: &Path, read: &Read) {
+        let findings = match &read.desired {
             Ok(desired) => &desired.findings,
             Err(findings) => findings,
+        };
+        for finding in findings {
+            let file = shown(folder, &finding.place.file);
+            if let Some(Entry::File { bytes, .. }) = read.tree.files.get(&finding.place.file) {
+                self.texts.entry(file.clone()).or_insert_with(|| String::from_utf8_lossy(bytes).into_owned());
+            }
+            let mut finding = finding.clone();
+            finding.place.file = file;
+            self.all.push(finding);
         }
     }
 
-    /// Returns the text of a file, to show its lines.
-    pub(super) fn text(&self, file: &str) -> Option<String> {
-        match self.tree.files.get(file) {
-            Some(Entry::File { bytes, .. }) => Some(String::from_utf8_lossy(bytes).into_owned()),
-            _ => None,
-        }
+    /// Returns the findings with their lines.
+    pub(super) fn text(&self, paint: Paint) -> String {
+        findings_text(&self.all, &|file| self.texts.get(file).map(String::as_str), paint)
     }
 }
 

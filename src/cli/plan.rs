@@ -11,7 +11,7 @@ use super::error::Error;
 use super::exit::Exit;
 use super::hear::hear;
 use super::session::{Question, ask};
-use super::target::{AloneFlags, FolderFlags, Format, OutputFlags, Target};
+use super::target::{AloneFlags, FolderFlags, Format, Gap, OutputFlags, Target};
 
 const EXAMPLES: &str = "Examples:
   driftless plan                       the plans of all applications of the running agent
@@ -57,7 +57,7 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit, Err
         Question { command: "plan", target: &target, config: arguments.alone.config.as_deref(), folder: Some(&arguments.folder) };
     let answers = ask(context, &question, request).await?;
     let mut exit = Exit::Done;
-    let mut first = true;
+    let mut gap = Gap::default();
     let end = hear(context, answers, |answer| {
         let Answer::Plan(plan) = answer else { return Ok(()) };
         exit = exit.worse(verdict(&plan, arguments.exit_code));
@@ -66,9 +66,7 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit, Err
             Format::Json => plan_json(&plan),
             Format::Markdown => plan_markdown(&plan),
         };
-        let gap = if first || arguments.output.output == Format::Json { "" } else { "\n" };
-        first = false;
-        context.ui.data(&format!("{gap}{text}"))
+        context.ui.data(&format!("{}{text}", gap.before(arguments.output.output)))
     })
     .await?;
     Ok(end.exit.worse(exit))

@@ -11,14 +11,13 @@ use crate::config::{self, Application};
 use crate::desired::{Desired, PullPolicy};
 use crate::host::Class;
 use crate::observed::Live;
-use crate::report::word::finding_line;
 use crate::sim::{Host, Run, Scene, rounds};
 use crate::time::Time;
 
 use super::Context;
 use super::client::{self, Answers};
 use super::error::Error;
-use super::folder;
+use super::folder::{self, Findings};
 use super::target::{FolderFlags, Target};
 
 /// What is asked, and about what.
@@ -41,19 +40,7 @@ pub(super) struct Question<'a> {
 pub(super) async fn ask(context: &Context, question: &Question<'_>, request: Request) -> Result<Answers, Error> {
     question.check(context)?;
     if let (Target::Folder(path), Some(flags)) = (question.target, question.folder) {
-        let application = flags.application(path)?;
-        return match alone(context, question, vec![application.clone()], request.clone()).await {
-            Err(error) if has_no_engine(&error) && matches!(request, Request::Plan { .. }) => {
-                context.ui.warn(&format!("{}; this is the plan for a host that has nothing", error.chain()[1..].join(": ")));
-                simulated(context, path, &application, &request).await
-            }
-            Err(error) if is_locked(&error) => {
-                let hint =
-                    "if that is an agent, ask it by the application's name, as in `driftless plan shop`; `driftless check` needs neither";
-                Err(Error::Refused { class: Class::Waiting, messages: error.chain(), hint: Some(hint.to_owned()) })
-            }
-            answers => answers,
-        };
+        return ask_about_folder(context, question, path, flags, request).await;
     }
     let socket = context.flags.socket();
     match (client::ask(&socket, &request).await?, question.config) {
@@ -61,17 +48,6 @@ pub(super) async fn ask(context: &Context, question: &Question<'_>, request: Req
         (None, Some(path)) => alone(context, question, config::read(path)?, request).await,
         (None, None) => Err(Error::NoAgent { path: socket, hint: question.hint() }),
     }
-}
-
-/// Answers within this process. It holds the lock of the state folder until the last answer.
-async fn alone(context: &Context, question: &Question<'_>, applications: Vec<Application>, request: Request) -> Result<Answers, Error> {
-    let holder = format!("driftless {}", question.command);
-    let prepared = Prepared::new(&context.flags, applications, &holder).await?;
-    Ok(Answers::Own(prepared.ask(request).await?))
-}
-
-fn has_no_engine(error: &Error) -> bool {
-    matches!(error, Error::Agent(agent::Error::Docker { .. }))
 }
 
 impl Question<'_> {
@@ -100,38 +76,66 @@ impl Question<'_> {
     }
 }
 
+/// Answers about a folder, which no agent knows. Its manifests are checked first, because here their
+/// lines can be shown.
+async fn ask_about_folder(
+    context: &Context,
+    question: &Question<'_>,
+    path: &Path,
+    flags: &FolderFlags,
+    request: Request,
+) -> Result<Answers, Error> {
+    let application = flags.application(path)?;
+    let read = folder::read(&context.flags, path, &application).await?;
+    let mut findings = Findings::default();
+    findings.add(path, &read);
+    let Ok(desired) = read.desired else {
+        context.ui.say(&findings.text(context.ui.err));
+        return Err(Error::Manifests { command: question.command, path: path.to_owned() });
+    };
+    match alone(context, question, vec![application], request.clone()).await {
+        Err(error) if is_out_of_reach(&error) && matches!(request, Request::Plan { .. }) => {
+            context.ui.warn(&format!("{}; this is the plan for a host that has nothing", error.chain()[1..].join(": ")));
+            Ok(simulated(context, desired, &request))
+        }
+        Err(error) if is_locked(&error) => {
+            let hint =
+                "if that is an agent, ask it by the application's name, as in `driftless plan shop`; `driftless check` needs neither";
+            Err(Error::Refused { class: Class::Waiting, messages: error.chain(), hint: Some(hint.to_owned()) })
+        }
+        answers => answers,
+    }
+}
+
+/// Answers within this process. It holds the lock of the state folder until the last answer.
+async fn alone(context: &Context, question: &Question<'_>, applications: Vec<Application>, request: Request) -> Result<Answers, Error> {
+    let holder = format!("driftless {}", question.command);
+    let prepared = Prepared::new(&context.flags, applications, &holder).await?;
+    Ok(Answers::Own(prepared.ask(request).await?))
+}
+
+/// Tells whether neither the engine nor a state folder can be used: both are needed to compare with what
+/// runs.
+fn is_out_of_reach(error: &Error) -> bool {
+    matches!(error, Error::Agent(agent::Error::Docker { .. } | agent::Error::State { source: config::state::Error::Make { .. } }))
+}
+
 fn is_locked(error: &Error) -> bool {
     matches!(error, Error::Agent(agent::Error::State { source: config::state::Error::Locked { .. } }))
 }
 
-/// Plans a folder for a host that has nothing, on the simulator.
-async fn simulated(context: &Context, path: &Path, application: &Application, request: &Request) -> Result<Answers, Error> {
+/// Plans for a host that has nothing, on the simulator.
+fn simulated(context: &Context, desired: Desired, request: &Request) -> Answers {
+    let host = Host::from_live(Live { images: own_images(&desired), ..Live::default() }, Scene::default(), Time::default());
+    let run = Run::new(host, desired);
+    let plan = run.plan();
+    let rounds = matches!(request, Request::Plan { rounds: true, .. }).then(|| rounds(run));
+    let answer = PlanAnswer { host: context.flags.host(), plan, rounds, refused: false, rolled_back: None, healed: Vec::new() };
     let (reply, answers) = unbounded_channel();
-    let read = folder::read(&context.flags, path, application).await?;
-    let answer = match read.desired {
-        Err(findings) => {
-            let messages =
-                vec![format!("the manifests have errors:\n{}", findings.iter().map(finding_line).collect::<Vec<_>>().join("\n"))];
-            Answer::Error { class: Class::User, messages, hint: Some("`driftless check` shows them with their lines".to_owned()) }
-        }
-        Ok(desired) => {
-            let host = Host::from_live(Live { images: own_images(&desired), ..Live::default() }, Scene::default(), Time::default());
-            let run = Run::new(host, desired);
-            let plan = run.plan();
-            let rounds = matches!(request, Request::Plan { rounds: true, .. }).then(|| rounds(run));
-            Answer::Plan(Box::new(PlanAnswer {
-                host: context.flags.host(),
-                plan,
-                rounds,
-                refused: false,
-                rolled_back: None,
-                healed: Vec::new(),
-            }))
-        }
-    };
-    let _ = reply.send(answer);
-    let _ = reply.send(Answer::Done { exit_code: 0, message: String::new() });
-    Ok(Answers::Own(answers))
+    for answer in [Answer::Plan(Box::new(answer)), Answer::Done { exit_code: 0, message: String::new() }] {
+        let _ = reply.send(answer);
+    }
+    Answers::Own(answers)
 }
 
 /// Images that are never pulled are taken to be there: their author built them on the host.

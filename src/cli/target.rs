@@ -1,7 +1,7 @@
 //! What a command is about: an application by name, a folder, or everything.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -27,6 +27,22 @@ pub struct OutputFlags {
     /// How the report is written
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     pub output: Format,
+}
+
+/// The empty line between the reports of two applications; JSON has none.
+#[derive(Debug, Default)]
+pub struct Gap {
+    begun: bool,
+}
+
+impl Gap {
+    /// Returns what stands before the next report.
+    pub fn before(&mut self, format: Format) -> &'static str {
+        match std::mem::replace(&mut self.begun, true) && format != Format::Json {
+            true => "\n",
+            false => "",
+        }
+    }
 }
 
 /// Where applications are found when no agent answers.
@@ -97,8 +113,8 @@ impl FolderFlags {
     /// # Errors
     ///
     /// If the folder is not there or its name cannot be an application's.
-    pub fn application(&self, path: &PathBuf) -> Result<Application, Error> {
-        let absolute = std::fs::canonicalize(path).map_err(|source| Error::Path { path: path.clone(), source })?;
+    pub fn application(&self, path: &Path) -> Result<Application, Error> {
+        let absolute = std::fs::canonicalize(path).map_err(|source| Error::Path { path: path.to_owned(), source })?;
         Ok(self.settings.application(self.name.as_deref(), Location::folder(&absolute))?)
     }
 }

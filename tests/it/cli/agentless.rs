@@ -121,12 +121,23 @@ fn bad_manifests_are_shown_with_their_lines() {
     "#);
     assert_snapshot!(place.run(&["plan", "./deploy"]), @r#"
     ------- stderr -------
-    warning: failed to reach Docker at `unix://$HERE/no/docker.sock`: No such file or directory (os error 2); this is the plan for a host that has nothing
-    error: the manifests have errors:
-           web.yaml:5:13: error: `spec.replicas` must be a whole number, but is the text `two`
-           web.yaml:12:11: error: unknown field `spec.template.spec.containers[0].imgae` (did you mean `image`?)
+    error[wrong-type]: `spec.replicas` must be a whole number, but is the text `two`
+     --> deploy/web.yaml:5:13
+      |
+    5 |   replicas: two
+      |             ^^^
 
-    hint: `driftless check` shows them with their lines
+    error[unknown-field]: unknown field `spec.template.spec.containers[0].imgae`
+      --> deploy/web.yaml:12:11
+       |
+    12 |           imgae: example/web:1
+       |           ^^^^^
+       |
+       = hint: did you mean `image`?
+
+    2 errors
+
+    error: failed to plan `./deploy`: its manifests have errors
     [exit status: 1]
     "#);
 }

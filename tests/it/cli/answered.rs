@@ -49,8 +49,9 @@ fn a_plan_is_asked_for_and_shown() {
     ------- stderr -------
     [exit status: 3]
     "#);
-    assert_snapshot!(talk(&["drift", "-o", "json"], &[PLAN, DONE]), @r#"
+    assert_snapshot!(talk(&["drift", "-o", "json"], &[PLAN, PLAN, DONE]), @r#"
     {"command":"drift","application":null}
+    {"version":1,"host":"box","application":"shop","revision":"3f2a9c1","drift":[{"object":"shop/Deployment/api/x7k2p","kind":"Deployment","what":"stopped","fields":[],"since":null,"healed":false}],"healed":[]}
     {"version":1,"host":"box","application":"shop","revision":"3f2a9c1","drift":[{"object":"shop/Deployment/api/x7k2p","kind":"Deployment","what":"stopped","fields":[],"since":null,"healed":false}],"healed":[]}
     ------- stderr -------
     [exit status: 0]
