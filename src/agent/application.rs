@@ -180,7 +180,7 @@ impl App {
             sync: self.sync(rolled_back.is_some()),
             health,
             message: self.message(rolled_back.as_deref(), health),
-            rolled_back: rolled_back.is_some(),
+            rolled_back: rolled_back.is_some() && self.refused.is_none(),
             refused: self.refused.is_some(),
             plan: plan.map(|plan| plan.id.clone()).unwrap_or_default(),
             held: plan.map(|plan| plan.held.clone()).unwrap_or_default(),
@@ -200,11 +200,11 @@ impl App {
     }
 
     fn message(&self, rolled_back: Option<&str>, health: Health) -> String {
-        if let Some(reason) = rolled_back {
-            return format!("rolled back: {reason}");
-        }
         if let Some(refused) = &self.refused {
             return format!("refused: {} in the manifests", severities(&refused.findings));
+        }
+        if let Some(reason) = rolled_back {
+            return format!("rolled back: {reason}");
         }
         if let Some(trouble) = &self.trouble {
             return trouble.messages.join(": ");

@@ -38,6 +38,22 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// No addresses can be had for the installation's network.
+    #[error("failed to choose the addresses of the network")]
+    Network {
+        /// Why.
+        #[source]
+        source: super::network::Overlap,
+    },
+    /// Something else answers DNS there.
+    #[error("failed to use {address} for DNS")]
+    Dns {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A folder for what is published cannot be made.
     #[error("failed to make folder `{}`", path.display())]
     Folder {
@@ -56,7 +72,7 @@ impl Error {
             Error::State { source } => source.class(),
             Error::Docker { source } => source.class(),
             Error::Store { source } => source.class(),
-            Error::Socket { .. } | Error::Folder { .. } => Class::User,
+            Error::Socket { .. } | Error::Network { .. } | Error::Dns { .. } | Error::Folder { .. } => Class::User,
         }
     }
 
@@ -67,6 +83,8 @@ impl Error {
             Error::State { source } => source.hint().map(str::to_owned),
             Error::Store { source } => source.hint().map(str::to_owned),
             Error::Socket { .. } => Some("another path can be given with `--socket`".to_owned()),
+            Error::Network { .. } => Some("name another with `--network-pool`, at least a /16".to_owned()),
+            Error::Dns { .. } => Some("name another address with `--dns`; another installation or DNS server may have this one".to_owned()),
             Error::Folder { .. } => Some("the agent needs the right to write there; it usually runs as root".to_owned()),
         }
     }

@@ -8,6 +8,7 @@ mod answer;
 mod application;
 mod error;
 mod look;
+mod network;
 mod note;
 pub mod protocol;
 mod publish;

@@ -38,6 +38,8 @@ impl Agent {
             match kind {
                 "healthy" => tracing::info!(application = %name, revision, "Synced and Healthy"),
                 "degraded" => tracing::error!(application = %name, revision, reason = message, "Degraded"),
+                // Somebody who waits for one `apply` reads what is done, not why.
+                _ if self.options.socket.is_none() => {}
                 _ => tracing::warn!(application = %name, "{kind}: {message}"),
             }
             self.append(index, after.revision.clone(), kind, message).await;

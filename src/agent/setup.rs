@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::Ipv4Net;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::config::state::{Lock, State};
@@ -12,12 +13,13 @@ use crate::name::Name;
 use crate::serve;
 
 use super::protocol::{Answer, Request};
-use super::{Agent, Error, Options};
+use super::{Agent, Error, Options, network};
 
 /// An agent that was not started yet. It holds the lock of the state folder.
 #[derive(Debug)]
 pub struct Prepared {
     options: Options,
+    pool: Ipv4Net,
     lock: Lock,
 }
 
@@ -37,7 +39,7 @@ impl Prepared {
             host: flags.host(),
             applications,
         };
-        Ok(Prepared { options, lock })
+        Ok(Prepared { options, pool: flags.network_pool, lock })
     }
 
     /// Returns what the agent works with.
@@ -46,8 +48,9 @@ impl Prepared {
     }
 
     /// Runs the agent, with a socket for the command line, until `stop` is done.
-    pub async fn run(self, flags: &Flags, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Prepared { options, lock } = self;
+    pub async fn run(mut self, flags: &Flags, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        self.choose_addresses().await?;
+        let Prepared { options, lock, .. } = self;
         let options = Options { socket: Some(flags.socket()), ..options };
         Agent::open(options, true).await?.run(stop).await;
         drop(lock);
@@ -55,8 +58,9 @@ impl Prepared {
     }
 
     /// Answers one request by itself; the answers end with the last one.
-    pub async fn ask(self, request: Request) -> Result<UnboundedReceiver<Answer>, Error> {
-        let Prepared { options, lock } = self;
+    pub async fn ask(mut self, request: Request) -> Result<UnboundedReceiver<Answer>, Error> {
+        self.choose_addresses().await?;
+        let Prepared { options, lock, .. } = self;
         let agent = Agent::open(options, false).await?;
         let (reply, answers) = unbounded_channel();
         tokio::spawn(async move {
@@ -64,6 +68,21 @@ impl Prepared {
             drop(lock);
         });
         Ok(answers)
+    }
+
+    /// Chooses the addresses of the installation's network, and refuses what another installation or
+    /// program already has.
+    async fn choose_addresses(&mut self) -> Result<(), Error> {
+        let options = &mut self.options;
+        let docker = Docker::connect(options.docker.as_deref(), &options.installation).await.map_err(|source| Error::Docker { source })?;
+        let live = docker.read().await.map_err(|source| Error::Docker { source })?;
+        let layout = network::choose(self.pool, &options.installation.owner, &live, &network::routes());
+        options.installation.layout = layout.map_err(|source| Error::Network { source })?;
+        if serve::running(&options.serve).is_none() {
+            let dns = options.serve.dns;
+            std::net::UdpSocket::bind(dns).map_err(|source| Error::Dns { address: dns, source })?;
+        }
+        Ok(())
     }
 }
 
