@@ -20,8 +20,8 @@ done
 note "refused $(since "$pushed") after the push:"
 printf '        %s\n' "${places[@]}"
 
-if driftless check "$work/kubernetes" >"$folder/check" 2>&1; then fail "check finds no error"; fi
-sed 's/^/    /' "$folder/check"
+if driftless check "$work/kubernetes" >"$installation/check" 2>&1; then fail "check finds no error"; fi
+sed 's/^/    /' "$installation/check"
 [[ $(all_containers) == "$before" ]] || fail "something was replaced"
 [[ $(users | jq length) == 2 ]] || fail "the application does not answer"
 

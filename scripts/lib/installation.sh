@@ -6,30 +6,30 @@ application=shop
 
 # new_installation PREFIX: makes the folder and chooses an owner, ports and addresses that nobody uses.
 new_installation() {
-    folder=$(mktemp -d "${TMPDIR:-/tmp}/driftless-$1.XXXXXX")
-    chmod 755 "$folder"
-    local id=${folder##*.}
+    installation=$(mktemp -d "${TMPDIR:-/tmp}/driftless-$1.XXXXXX")
+    chmod 755 "$installation"
+    local id=${installation##*.}
     pool=$(free_pool)
     {
         printf 'export DRIFTLESS_OWNER=%q\n' "$1-${id,,}"
-        printf 'export DRIFTLESS_STATE=%q\n' "$folder/state"
-        printf 'export DRIFTLESS_SOCKET=%q\n' "$folder/agent.sock"
+        printf 'export DRIFTLESS_STATE=%q\n' "$installation/state"
+        printf 'export DRIFTLESS_SOCKET=%q\n' "$installation/agent.sock"
         printf 'export DRIFTLESS_DNS=%q\n' "127.0.0.1:$(free_port 18053)"
         printf 'export DRIFTLESS_NETWORK_POOL=%q\n' "$pool.0.0/16"
-    } >"$folder/environment"
-    enter_installation "$folder"
+    } >"$installation/environment"
+    enter_installation "$installation"
 }
 
 # Takes up an installation that is there already.
 enter_installation() {
-    folder=$1
+    installation=$1
     # shellcheck disable=SC1091
-    source "$folder/environment"
+    source "$installation/environment"
     owner=$DRIFTLESS_OWNER
     network=driftless-$owner
     pool=${DRIFTLESS_NETWORK_POOL%.0.0/16}
     front=$pool.0.2
-    work=$folder/work
+    work=$installation/work
 }
 
 free_port() {
@@ -56,8 +56,8 @@ driftless() { "$binary" "$@"; }
 
 # Makes a bare repository, as a forge would have it, and a clone of it, as an author has it.
 new_repository() {
-    git init --quiet --bare --initial-branch=main "$folder/shop.git"
-    git clone --quiet "$folder/shop.git" "$work" 2>/dev/null
+    git init --quiet --bare --initial-branch=main "$installation/shop.git"
+    git clone --quiet "$installation/shop.git" "$work" 2>/dev/null
     git -C "$work" symbolic-ref HEAD refs/heads/main
     git -C "$work" config user.name demo
     git -C "$work" config user.email demo@example.org
@@ -96,18 +96,18 @@ apiVersion: driftless.dev/v1
 kind: Application
 metadata: { name: $application }
 spec:
-  repo: $folder/shop.git
+  repo: $installation/shop.git
   ref: main
   path: kubernetes
 YAML
         printf '  %s\n' "$@"
-    } >"$folder/application.yaml"
+    } >"$installation/application.yaml"
 }
 
 start_agent() {
-    setsid "$binary" agent --config "$folder/application.yaml" >>"$folder/agent.log" 2>&1 </dev/null &
+    setsid "$binary" agent --config "$installation/application.yaml" >>"$installation/agent.log" 2>&1 </dev/null &
     agent=$!
-    printf '%s\n' "$agent" >"$folder/agent.pid"
+    printf '%s\n' "$agent" >"$installation/agent.pid"
     disown "$agent"
     wait_for 10 "the agent answers" answers
 }
@@ -117,13 +117,13 @@ answers() { driftless status >/dev/null 2>&1; }
 # stop_agent SIGNAL: ends the agent; names and addresses stay.
 stop_agent() {
     local pid
-    pid=$(cat "$folder/agent.pid" 2>/dev/null) || return 0
+    pid=$(cat "$installation/agent.pid" 2>/dev/null) || return 0
     kill "-$1" "$pid" 2>/dev/null || true
     for _ in {1..200}; do
         [[ -d /proc/$pid ]] || break
         sleep 0.05
     done
-    rm -f "$folder/agent.pid"
+    rm -f "$installation/agent.pid"
 }
 
 # --- questions ----------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ fail() {
         driftless drift 2>&1 | tail -n 30
         printf '\n--- containers\n'
         docker ps --all --filter "label=dev.driftless.owner=$owner" --format 'table {{.Names}}\t{{.Image}}\t{{.Status}}'
-        for log in "$folder"/*.log "$folder"/state/*.log; do
+        for log in "$installation"/*.log "$installation"/state/*.log; do
             [[ -e $log ]] || continue
             printf '\n--- the end of %s\n' "${log##*/}"
             tail -n 40 "$log"
@@ -209,7 +209,7 @@ remove_installation() {
     stop_agent TERM
     docker ps --all --quiet --filter "label=dev.driftless.demo=$owner" | xargs --no-run-if-empty docker rm --force >/dev/null
     if [[ -x ${binary:-} ]]; then
-        timeout 120 "$binary" uninstall --containers >>"$folder/uninstall.log" 2>&1 || true
+        timeout 120 "$binary" uninstall --containers >>"$installation/uninstall.log" 2>&1 || true
     fi
     # The data volume is never removed by an uninstall; the rest is for what a broken run left.
     our_processes "$owner" | xargs --no-run-if-empty kill 2>/dev/null || true
@@ -217,5 +217,5 @@ remove_installation() {
     docker ps --all "${own[@]}" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
     docker network ls "${own[@]}" | xargs --no-run-if-empty docker network rm >/dev/null
     docker volume ls "${own[@]}" | xargs --no-run-if-empty docker volume rm >/dev/null
-    rm -rf "/run/driftless/$owner" "$folder"
+    rm -rf "/run/driftless/$owner" "$installation"
 }

@@ -148,10 +148,10 @@ ensure_base() {
 
 # build_image FOLDER TAG [OPTION...]: builds one image of the example.
 build_image() {
-    local folder=$1 tag=$2 log
+    local source=$1 tag=$2 log
     shift 2
     log=$(mktemp)
-    if ! docker build --tag "$tag" "$@" "$root/examples/repo/images/$folder" >"$log" 2>&1; then
+    if ! docker build --tag "$tag" "$@" "$root/examples/repo/images/$source" >"$log" 2>&1; then
         tail -n 40 "$log" >&2
         rm -f "$log"
         die "the image $tag cannot be built (see above)"
@@ -170,23 +170,23 @@ ensure_images() {
 # Prints every container, network and volume, and our processes and state, of owners that begin
 # with the given text.
 leftovers() {
-    local owner=$1 kind
+    local prefix=$1 kind
     for kind in container network volume; do
         local list=(docker "$kind" ls --format "$kind {{.Name}} {{.Label \"dev.driftless.owner\"}}" --filter label=dev.driftless.owner)
         if [[ $kind == container ]]; then list=("${list[@]/.Name/.Names}" --all); fi
-        "${list[@]}" | awk -v owner="$owner" 'index($3, owner) == 1 { print $1, $2 }'
+        "${list[@]}" | awk -v prefix="$prefix" 'index($3, prefix) == 1 { print $1, $2 }'
     done
-    our_processes "$owner" | sed 's/^/process /'
-    find /run/driftless -mindepth 1 -maxdepth 1 -name "$owner*" 2>/dev/null | sed 's/^/folder /' || true
+    our_processes "$prefix" | sed 's/^/process /'
+    find /run/driftless -mindepth 1 -maxdepth 1 -name "$prefix*" 2>/dev/null | sed 's/^/folder /' || true
 }
 
 # Prints the ids of driftless processes of owners that begin with the given text.
 our_processes() {
-    local owner=$1 exe process
+    local prefix=$1 exe process
     for exe in /proc/[0-9]*/exe; do
         process=${exe%/exe}
         [[ $(readlink "$exe" 2>/dev/null) == *driftless* ]] || continue
-        if tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -q "^DRIFTLESS_OWNER=$owner"; then
+        if tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -q "^DRIFTLESS_OWNER=$prefix"; then
             printf '%s\n' "${process#/proc/}"
         fi
     done
