@@ -117,7 +117,12 @@ async fn alone(context: &Context, question: &Question<'_>, applications: Vec<App
 /// Tells whether neither the engine nor a state folder can be used: both are needed to compare with what
 /// runs.
 fn is_out_of_reach(error: &Error) -> bool {
-    matches!(error, Error::Agent(agent::Error::Docker { .. } | agent::Error::State { source: config::state::Error::Make { .. } }))
+    use config::state::Error as State;
+    match error {
+        Error::Agent(agent::Error::Docker { .. }) => true,
+        Error::Agent(agent::Error::State { source }) => matches!(source, State::Make { .. } | State::Read { .. } | State::Write { .. }),
+        _ => false,
+    }
 }
 
 fn is_locked(error: &Error) -> bool {
