@@ -281,7 +281,6 @@ mod tests {
         assert_eq!(
             findings,
             [
-                "4:1 `spec.repo` is missing",
                 "5:3 unknown field `spec.rpo` (did you mean `repo`?)",
                 "6:9 `spec.path` leaves the repository",
                 "7:9 `spec.mode` cannot be `automatic`; supported: `auto`, `manual`, `observe`",
