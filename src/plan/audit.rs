@@ -125,13 +125,19 @@ fn keeps_the_floor(plan: &Plan, desired: &Desired, observed: &Observed, refusals
 }
 
 fn keeps_the_ceiling(plan: &Plan, desired: &Desired, observed: &Observed, refusals: &mut Vec<String>) {
-    for (id, workload) in &desired.workloads {
-        let created = plan.steps.iter().filter(|planned| matches!(&planned.step, Step::Create { replica } if replica.workload() == *id));
+    let mut creates: BTreeMap<ObjectId, Vec<&str>> = BTreeMap::new();
+    for planned in &plan.steps {
+        if let Step::Create { replica } = &planned.step {
+            creates.entry(replica.workload()).or_default().push(&planned.object);
+        }
+    }
+    for (id, created) in &creates {
+        let Some(workload) = desired.workloads.get(id) else { continue };
         let known: BTreeSet<String> = replicas(observed, desired, id)
             .filter(|container| !container.leaving)
             .filter_map(|container| container.labels.as_ref().map(|labels| labels.object.to_string()))
             .collect();
-        let new = created.filter(|planned| !known.contains(&planned.object)).count();
+        let new = created.iter().filter(|object| !known.contains(**object)).count();
         let ceiling = (workload.replicas + allowances(workload).1) as usize;
         if new > 0 && known.len() + new > ceiling {
             refusals.push(format!("makes {} replicas of {id}, more than the {ceiling} that may be", known.len() + new));

@@ -60,6 +60,11 @@ impl Host {
         Live { at: self.now, ..self.live.clone() }
     }
 
+    /// Returns what is on the host.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
     /// Gives access to what is on the host, for changes by hand.
     pub fn live_mut(&mut self) -> &mut Live {
         &mut self.live

@@ -160,7 +160,7 @@ impl Run {
     /// Returns how many replicas of each workload answer clients: they are published, and run.
     pub fn serving(&self) -> Vec<(ObjectId, usize)> {
         let traffic = &self.reconciler.observed().traffic;
-        let live = self.host.read();
+        let live = self.host.live();
         let count = |id: &ObjectId| {
             let joined = traffic.joined.iter().filter(|(replica, _)| replica.workload() == *id);
             joined

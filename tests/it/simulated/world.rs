@@ -102,26 +102,22 @@ impl World {
     /// Plans a round, starts its steps, and watches.
     pub fn turn(&mut self) -> Turn {
         self.keep();
-        let before = self.run.host.read();
-        let served: BTreeMap<ObjectId, Vec<String>> =
-            self.run.desired.workloads.keys().map(|id| (id.clone(), self.serving(&before, id))).collect();
+        let served: BTreeMap<ObjectId, Vec<String>> = self.run.desired.workloads.keys().map(|id| (id.clone(), self.serving(id))).collect();
         let turn = self.run.turn();
         assert!(turn.refused.is_empty(), "the plan was refused: {:?}", turn.refused);
         for workload in self.run.desired.workloads.values() {
             floor_holds(workload, &served[&workload.id], &turn);
-            self.ceiling_holds(workload, &before, &turn);
+            self.ceiling_holds(workload, &turn);
         }
-        foreign_stay(&before, &self.run.host.read());
         turn
     }
 
     /// Lets time pass, and watches.
     pub fn pass(&mut self, duration: Duration) -> Vec<String> {
-        let before = self.run.host.read();
+        let before = foreign(self.run.host.live());
         let failures = self.run.pass(duration);
-        let after = self.run.host.read();
-        foreign_stay(&before, &after);
-        self.one_writer(&after);
+        assert_eq!(before, foreign(self.run.host.live()), "a foreign container was touched");
+        self.one_writer();
         failures
     }
 
@@ -132,8 +128,8 @@ impl World {
 
     /// Returns the containers that answer the clients of a workload: published, running since they were,
     /// and nobody has begun to take them away.
-    fn serving(&self, live: &Live, workload: &ObjectId) -> Vec<String> {
-        let observed = self.run.reconciler().observed();
+    fn serving(&self, workload: &ObjectId) -> Vec<String> {
+        let (observed, live) = (self.run.reconciler().observed(), self.run.host.live());
         let in_flight = |replica: &ObjectId| {
             observed.in_flight.get(&replica.to_string()).is_some_and(|it| matches!(it.step, Step::Leave { .. } | Step::Restart { .. }))
         };
@@ -147,7 +143,8 @@ impl World {
             .collect()
     }
 
-    fn ceiling_holds(&self, workload: &Workload, before: &Live, turn: &Turn) {
+    fn ceiling_holds(&self, workload: &Workload, turn: &Turn) {
+        let before = self.run.host.live();
         let creates = |step: &&Step| matches!(step, Step::Create { replica } if replica.workload() == workload.id);
         let created: Vec<&Step> = turn.steps.iter().filter(creates).collect();
         let mut known: Vec<ObjectId> =
@@ -168,7 +165,8 @@ impl World {
         assert!(!new || known.len() <= ceiling as usize, "{} replicas of {}, more than {ceiling}", known.len(), workload.id);
     }
 
-    fn one_writer(&self, live: &Live) {
+    fn one_writer(&self) {
+        let live = self.run.host.live();
         for workload in self.run.desired.workloads.values() {
             for exclusive in &workload.exclusive {
                 let Exclusive::Volume(id) = exclusive else { continue };
@@ -226,8 +224,6 @@ fn floor_holds(workload: &Workload, served: &[String], turn: &Turn) {
     assert!(left >= floor.min(served.len()), "{left} of {} serving replicas of {} are left, fewer than {floor}", served.len(), workload.id);
 }
 
-fn foreign_stay(before: &Live, after: &Live) {
-    let foreign =
-        |live: &Live| -> Vec<Container> { live.containers.iter().filter(|container| container.labels.is_none()).cloned().collect() };
-    assert_eq!(foreign(before), foreign(after), "a foreign container was touched");
+fn foreign(live: &Live) -> Vec<Container> {
+    live.containers.iter().filter(|container| container.labels.is_none()).cloned().collect()
 }
