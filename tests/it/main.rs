@@ -1,5 +1,6 @@
 //! Tests of the whole: one binary, one module per subject.
 
+mod arrows;
 #[cfg(feature = "agent")]
 mod cli;
 #[cfg(feature = "agent")]
