@@ -79,7 +79,7 @@ pub(super) fn missing(view: &View<'_>, workload: &Workload) -> Option<String> {
     if let Some((image, policy)) = view.missing_images(workload, view.is_changing(&workload.id)).first() {
         return Some(match (view.observed.failures.get(&Step::Pull { image: (*image).to_owned() }.key()), policy) {
             (_, PullPolicy::Never) => never(image),
-            (Some(failed), _) => format!("waits for image `{image}`: {}", failed.failure.message),
+            (Some(failed), _) => format!("waits for its image: {}", failed.failure.message),
             (None, _) => format!("waits for image `{image}`"),
         });
     }

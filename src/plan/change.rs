@@ -91,7 +91,10 @@ fn recreating(field: DriftField) -> FieldChange {
 
 fn service_change(view: &View<'_>, service: &Service) -> Option<Change> {
     let wanted = service_fields(service);
-    match view.observed.record.applied.get(&service.id) {
+    let applied = &view.observed.record.applied;
+    match applied.get(&service.id) {
+        // The record was lost, not the service: what runs was reached by something.
+        None if applied.is_empty() && view.all_replicas().next().is_some() => None,
         None => Some(created(&service.id, differences(&Fields::new(), &wanted))),
         Some(applied) if applied.fields == wanted => None,
         Some(applied) => Some(Change {

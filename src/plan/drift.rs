@@ -1,7 +1,7 @@
 //! What differs on the host although Git did not move.
 //!
-//! An object that Git changes has no drift: until its change is carried out, everything about it is
-//! part of the change.
+//! Of an object that Git changes only what no longer runs is drift: until its change is carried out,
+//! everything else about it is part of the change.
 
 use crate::desired::{Workload, field};
 use crate::hash::{FieldValue, Fields, Key, Match};
@@ -17,12 +17,25 @@ use super::{Drift, DriftField, DriftKind, Held, prune};
 /// Returns what differs on the host although Git did not move.
 pub(super) fn drift(view: &View<'_>) -> Vec<Drift> {
     let mut drift = ground(view);
-    for workload in view.desired.workloads.values().filter(|workload| !view.is_changing(&workload.id)) {
+    for workload in view.desired.workloads.values() {
+        if view.is_changing(&workload.id) {
+            drift.extend(stopped(view, workload));
+            continue;
+        }
         let stay = view.replicas(&workload.id).iter().filter(|replica| replica.standing == Standing::Current || replica.drifted);
         drift.extend(stay.filter(|replica| !replica.busy).filter_map(|replica| replica_drift(view, workload, replica)));
         drift.extend(number(view, workload));
     }
     drift
+}
+
+/// Old replicas of a workload that changes and that do not run: a change may be held for days.
+fn stopped<'a>(view: &'a View<'_>, workload: &'a Workload) -> impl Iterator<Item = Drift> {
+    let old = view.standing(&workload.id, Standing::Old).filter(|replica| !replica.busy);
+    old.filter(|replica| matches!(replica.container.state, State::Exited(_) | State::Paused)).filter_map(|replica| {
+        let since = replica.container.stopped_by_hand.or(replica.container.finished);
+        Some(entry(view, replica.id, state_of(replica.container)?, Vec::new(), since))
+    })
 }
 
 /// Networks, volumes and fronts that were made once.
@@ -163,7 +176,7 @@ pub(super) fn unlike_fields(container: &Container, workload: &Workload) -> Vec<D
 /// taken off a live one: Docker ignores a zero.
 pub(super) fn surplus_limit(container: &Container, workload: &Workload) -> Option<DriftField> {
     let (name, spec) = spec_of(container, workload)?;
-    [field::MEMORY_LIMIT, field::MEMORY_REQUEST, field::CPU_LIMIT].into_iter().find_map(|path| {
+    [field::MEMORY_LIMIT, field::MEMORY_REQUEST, field::CPU_LIMIT, field::CPU_WEIGHT].into_iter().find_map(|path| {
         let live = container.fields.get(path).filter(|live| !live.inherited && !spec.in_place.contains_key(path))?;
         Some(DriftField { path: manifest_path(name, path), expected: None, actual: Some(live.value.clone()) })
     })

@@ -8,9 +8,9 @@ use crate::name::ObjectId;
 use crate::observed::{Failed, State};
 use crate::time::format_duration;
 
-use super::drift;
 use super::replica::{Replica, Standing};
 use super::view::View;
+use super::{base, drift};
 
 /// Whether the host is what Git asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -123,8 +123,14 @@ fn health(view: &View<'_>, workload: &Workload, replicas: &[&Replica<'_>], (upda
     if replicas.is_empty() && workload.replicas > 0 && !view.applies() {
         return (Health::Missing, "not deployed".to_owned());
     }
+    if view.is_changing(&workload.id) && !view.applies() {
+        let available = replicas.iter().filter(|replica| replica.serving).count();
+        let health = if available >= workload.replicas as usize { Health::Healthy } else { Health::Progressing };
+        return (health, format!("{available} {of} replicas serve; its change waits for `driftless apply`"));
+    }
     if updated < workload.replicas {
-        return (Health::Progressing, format!("{updated} {of} replicas are of this revision"));
+        let missing = base::missing(view, workload);
+        return (Health::Progressing, missing.unwrap_or_else(|| format!("{updated} {of} replicas are of this revision")));
     }
     if old > 0 {
         return (Health::Progressing, format!("{old} old replicas still have to leave"));

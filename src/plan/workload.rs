@@ -162,7 +162,8 @@ fn settle(view: &View<'_>, workload: &Workload, replica: &Replica<'_>, updates: 
         draft.hold(replica.key(), "is updated when enough others serve", None);
     } else {
         *updates -= usize::from(replica.serving);
-        let paths: Vec<&str> = differs.iter().map(|field| field.path.as_str()).collect();
-        draft.step(Step::Update { object, container }, format!("{} differs", paths.join(", ")));
+        let short = |path: &str| path.rsplit_once("].").map_or(path, |(_, field)| field).to_owned();
+        let paths: Vec<String> = differs.iter().map(|field| short(&field.path)).collect();
+        draft.step(Step::Update { object, container }, format!("not as wanted: {}", paths.join(", ")));
     }
 }

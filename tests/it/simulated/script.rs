@@ -15,6 +15,8 @@ use driftless::time::{Time, format_duration, parse_duration};
 
 use super::world::World;
 
+/// The agent looks again this soon after it went back.
+const SOON: Duration = Duration::from_millis(100);
 /// `apply` gives up after so long.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
@@ -56,10 +58,11 @@ pub fn command(world: &mut World, command: &str, input: &str) -> String {
         ["push", revision, "with", ..] => {
             let edits = command.split_once(" with ").map_or("", |(_, edits)| edits);
             let mut manifests = world.manifests.clone();
-            for edit in edits.split(", ") {
-                let (old, new) = edit.split_once(" -> ").unwrap_or_else(|| panic!("`{edit}` is not `OLD -> NEW`"));
+            let edits = if input.is_empty() { edits.split(", ").collect() } else { input.lines().collect::<Vec<_>>() };
+            for edit in edits {
+                let (old, new) = edit.split_once(" ->").unwrap_or_else(|| panic!("`{edit}` is not `OLD -> NEW`"));
                 assert!(manifests.contains(old), "`{old}` is not in the manifests");
-                manifests = manifests.replace(old, new);
+                manifests = manifests.replace(old, new.trim_start());
             }
             push(world, revision, &manifests)
         }
@@ -155,7 +158,7 @@ fn answer(world: &mut World, with_rounds: bool) -> PlanAnswer {
 fn status(world: &mut World) -> ApplicationStatus {
     world.keep();
     let plan = world.run.plan();
-    let head = world.head.as_ref().map_or(String::new(), |head| head.revision.clone());
+    let head = world.pushed.clone();
     let troubled = plan.workloads.iter().find(|workload| workload.health == plan.health());
     let message = match world.rolled_back() {
         Some((_, reason)) => reason,
@@ -195,6 +198,7 @@ fn work(world: &mut World, limit: Duration, until_done: bool) -> String {
         {
             text.push_str(&line(Some(passed), &format!("goes back to {revision}: {reason}")));
         }
+        let went_back = now_back != back;
         back = now_back;
         if until_done && world.is_done(&turn) {
             text.push_str(&line(Some(passed), &format!("{:?}, {:?}", turn.plan.sync(), turn.plan.health())));
@@ -204,7 +208,8 @@ fn work(world: &mut World, limit: Duration, until_done: bool) -> String {
             text.push_str(&stands(&turn, passed));
             return text;
         }
-        for failure in world.pass(world.run.tick().min(limit - passed)) {
+        let tick = if went_back { SOON } else { world.run.tick() };
+        for failure in world.pass(tick.min(limit - passed)) {
             text.push_str(&line(Some(world.run.host.now().since(begin)), &format!("failed: {failure}")));
         }
     }

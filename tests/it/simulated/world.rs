@@ -33,6 +33,8 @@ pub struct World {
     pub head: Option<Arc<Desired>>,
     /// Findings that refused the last commit.
     pub refused: Vec<Finding>,
+    /// The last commit.
+    pub pushed: String,
     /// The manifests of the last commit.
     pub manifests: String,
     revisions: BTreeMap<String, Arc<Desired>>,
@@ -46,6 +48,7 @@ impl World {
             settings: Settings::default(),
             head: None,
             refused: Vec::new(),
+            pushed: String::new(),
             manifests: String::new(),
             revisions: BTreeMap::new(),
         }
@@ -54,6 +57,7 @@ impl World {
     /// Commits manifests; the agent takes them unless they have errors.
     pub fn push(&mut self, revision: &str, manifests: &str) -> Result<(), Vec<Finding>> {
         self.manifests = manifests.to_owned();
+        self.pushed = revision.to_owned();
         let context = Context {
             application: name("shop"),
             revision: revision.to_owned(),
