@@ -10,7 +10,7 @@ use driftless::desired::Mode;
 use driftless::finding::Finding;
 use driftless::observed::{Container, Field, Record, State};
 use driftless::report::{ApplicationStatus, Paint, PlanAnswer, StatusReport, drift_text, findings_text, plan_text, status_text};
-use driftless::sim::{Behavior, Fault, Run, Turn, rounds};
+use driftless::sim::{Behavior, Fault, Run, Scene, Turn, rounds};
 use driftless::time::{Time, format_duration, parse_duration};
 
 use super::world::World;
@@ -57,22 +57,36 @@ pub fn command(world: &mut World, command: &str, input: &str) -> String {
         ["push", revision] => push(world, revision, input),
         ["push", revision, "with", ..] => {
             let edits = command.split_once(" with ").map_or("", |(_, edits)| edits);
-            let mut manifests = world.manifests.clone();
-            let edits = if input.is_empty() { edits.split(", ").collect() } else { input.lines().collect::<Vec<_>>() };
-            for edit in edits {
-                let (old, new) = edit.split_once(" ->").unwrap_or_else(|| panic!("`{edit}` is not `OLD -> NEW`"));
-                assert!(manifests.contains(old), "`{old}` is not in the manifests");
-                manifests = manifests.replace(old, new.trim_start());
-            }
+            let edits = if input.is_empty() { edits.split(", ").collect() } else { input.lines().collect() };
+            let manifests = edited(&world.manifests, edits);
             push(world, revision, &manifests)
         }
-        ["settings", settings @ ..] => silently(settings.iter().for_each(|setting| set(world, setting))),
         ["plan"] => plan_text(&answer(world, false), Paint::Plain),
         ["plan", "--rounds"] => plan_text(&answer(world, true), Paint::Plain),
         ["drift"] => drift_text(&answer(world, false), Paint::Plain),
-        ["status"] => status_text(&StatusReport { version: 1, host: "host".to_owned(), applications: vec![status(world)] }, Paint::Plain),
+        ["status"] => {
+            let report = StatusReport { version: 1, host: "host".to_owned(), applications: vec![status(world)] };
+            status_text(&report, Paint::Plain)
+        }
         ["apply"] => work(world, PATIENCE, true),
         ["tick", time] => work(world, duration(time), false),
+        ["lose", "key"] => {
+            Arc::make_mut(&mut world.run.desired).installation.key = driftless::hash::Key::new([8; 32]);
+            let (revision, manifests) = (world.run.desired.revision.clone(), world.manifests.clone());
+            push(world, &revision, &manifests)
+        }
+        words => {
+            happen(world, words);
+            String::new()
+        }
+    }
+}
+
+/// Lets something happen that says nothing.
+fn happen(world: &mut World, words: &[&str]) {
+    let revision = world.run.desired.revision.clone();
+    match words {
+        ["settings", settings @ ..] => settings.iter().for_each(|setting| set(world, setting)),
         ["image", image, behavior @ ..] => image_behaves(world, image, behavior),
         ["fault", object, fault] => {
             let fault = match *fault {
@@ -83,33 +97,26 @@ pub fn command(world: &mut World, command: &str, input: &str) -> String {
                 other => panic!("`{other}` is no fault"),
             };
             world.run.host.scene.faults.insert((*object).to_owned(), fault);
-            String::new()
         }
         ["by", "hand:", words @ ..] => by_hand(world, words),
-        ["kill", "agent"] => silently(world.run.kill_agent()),
-        ["restart", "engine"] => silently(world.run.restart_engine()),
-        ["lose", "record"] => silently(*world.run.reconciler_mut().record_mut() = Record::default()),
-        ["lose", "key"] => {
-            Arc::make_mut(&mut world.run.desired).installation.key = driftless::hash::Key::new([8; 32]);
-            let (revision, manifests) = (world.run.desired.revision.clone(), world.manifests.clone());
-            push(world, &revision, &manifests)
-        }
-        ["approve"] => {
-            let revision = world.run.desired.revision.clone();
-            silently(world.run.reconciler_mut().record_mut().approved = Some(revision))
-        }
-        ["permit", "pruning"] => {
-            let revision = world.run.desired.revision.clone();
-            silently(world.run.reconciler_mut().record_mut().prune_all = Some(revision))
-        }
-        ["retry"] => silently(world.run.reconciler_mut().forgive()),
-        ["calm"] => silently(world.run.host.scene = Default::default()),
-        _ => panic!("`{command}` is no command"),
+        ["kill", "agent"] => world.run.kill_agent(),
+        ["restart", "engine"] => world.run.restart_engine(),
+        ["lose", "record"] => *world.run.reconciler_mut().record_mut() = Record::default(),
+        ["approve"] => world.run.reconciler_mut().record_mut().approved = Some(revision),
+        ["permit", "pruning"] => world.run.reconciler_mut().record_mut().prune_all = Some(revision),
+        ["retry"] => world.run.reconciler_mut().forgive(),
+        ["calm"] => world.run.host.scene = Scene::default(),
+        _ => panic!("`{}` is no command", words.join(" ")),
     }
 }
 
-fn silently((): ()) -> String {
-    String::new()
+/// Returns manifests with each `OLD -> NEW` carried out everywhere.
+fn edited(manifests: &str, edits: Vec<&str>) -> String {
+    edits.into_iter().fold(manifests.to_owned(), |manifests, edit| {
+        let (old, new) = edit.split_once(" ->").unwrap_or_else(|| panic!("`{edit}` is not `OLD -> NEW`"));
+        assert!(manifests.contains(old), "`{old}` is not in the manifests");
+        manifests.replace(old, new.trim_start())
+    })
 }
 
 fn push(world: &mut World, revision: &str, manifests: &str) -> String {
@@ -232,7 +239,7 @@ fn duration(text: &str) -> Duration {
     parse_duration(text).unwrap_or_else(|| panic!("`{text}` is no time"))
 }
 
-fn image_behaves(world: &mut World, image: &str, behavior: &[&str]) -> String {
+fn image_behaves(world: &mut World, image: &str, behavior: &[&str]) {
     let scene = &mut world.run.host.scene;
     let known = scene.behaviors.entry(image.to_owned()).or_default();
     match behavior {
@@ -246,10 +253,9 @@ fn image_behaves(world: &mut World, image: &str, behavior: &[&str]) -> String {
         ["moves"] => drop(world.run.host.live_mut().images.insert(image.to_owned(), "sha256:moved".to_owned())),
         other => panic!("{other:?} is no behaviour"),
     }
-    String::new()
 }
 
-fn by_hand(world: &mut World, words: &[&str]) -> String {
+fn by_hand(world: &mut World, words: &[&str]) {
     let now = world.run.host.now();
     let stopped = |container: &mut Container, state: State, at: Option<Time>| {
         container.state = state;
@@ -257,15 +263,15 @@ fn by_hand(world: &mut World, words: &[&str]) -> String {
         container.stopped_by_hand = at;
     };
     match words {
-        ["run", foreign, rest @ ..] => return silently(run_foreign(world, foreign, rest)),
-        ["remove", "front"] => return silently(world.run.host.live_mut().containers.retain(|container| !is_front(container))),
-        ["remove", "strangers"] => return silently(world.run.host.live_mut().containers.retain(|container| container.labels.is_some())),
-        ["remove", "network"] => return silently(world.run.host.live_mut().networks.clear()),
+        ["run", foreign, rest @ ..] => return run_foreign(world, foreign, rest),
+        ["remove", "front"] => return world.run.host.live_mut().containers.retain(|container| !is_front(container)),
+        ["remove", "strangers"] => return world.run.host.live_mut().containers.retain(|container| container.labels.is_some()),
+        ["remove", "network"] => return world.run.host.live_mut().networks.clear(),
         _ => {}
     }
     let [verb, workload, rest @ ..] = words else { panic!("{words:?} cannot be done by hand") };
     let number = rest.first().map_or(1, |number| number.parse().unwrap_or(1));
-    let Some(container) = world.replica(workload, number) else { return format!("there is no replica {number} of {workload}\n") };
+    let Some(container) = world.replica(workload, number) else { return };
     match *verb {
         "stop" => stopped(container, State::Exited(0), Some(now)),
         "kill" => stopped(container, State::Exited(137), None),
@@ -285,7 +291,6 @@ fn by_hand(world: &mut World, words: &[&str]) -> String {
         }
         other => panic!("`{other}` cannot be done by hand"),
     }
-    String::new()
 }
 
 fn is_front(container: &Container) -> bool {
