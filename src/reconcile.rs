@@ -111,7 +111,7 @@ impl Reconciler {
         let healthy = record.healthy.iter().rev().find(|revision| **revision != head.revision);
         match (record.failed.get(&digest(head)), healthy) {
             (Some(failed), Some(healthy)) if goes_back(head, &failed.object) => {
-                Target::RolledBack { revision: healthy.clone(), reason: failed.reason.clone() }
+                Target::RolledBack { revision: healthy.clone(), reason: format!("{}: {}", failed.object.name, failed.reason) }
             }
             _ => Target::Head,
         }
@@ -243,6 +243,10 @@ impl Reconciler {
             }
         }
         let settled = plan.changes.is_empty() && plan.workloads.iter().all(|workload| workload.settled);
+        // In mode manual an approval is for one `apply`: once that is done, nothing is healed by itself.
+        if settled && plan.drift.is_empty() && desired.settings.mode == Mode::Manual {
+            observed.record.approved.take_if(|approved| *approved == desired.revision);
+        }
         if settled && observed.record.healthy.last() != Some(&desired.revision) {
             let keep = desired.workloads.values().map(|workload| workload.history_limit).max().unwrap_or(10) as usize + 1;
             observed.record.healthy.retain(|revision| *revision != desired.revision);

@@ -79,3 +79,39 @@ pub fn port(host: &str) -> String {
 pub fn cpu_weight(nanos: u64) -> u64 {
     (nanos.saturating_mul(1024) / 1_000_000_000).max(2)
 }
+
+/// Returns a field's value as people write it: `128Mi` for bytes, `500m` for billionths of a core. Any
+/// other value, and one that has no such form, stays as it is.
+pub fn shown(path: &str, value: &str) -> String {
+    let number = value.parse::<u64>().ok().filter(|number| *number > 0);
+    match number {
+        Some(bytes) if path.ends_with(MEMORY_LIMIT) || path.ends_with(MEMORY_REQUEST) => {
+            let units = [("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
+            let fitting = units.into_iter().find(|(_, bits)| bytes % (1 << bits) == 0);
+            fitting.map_or_else(|| value.to_owned(), |(unit, bits)| format!("{}{unit}", bytes >> bits))
+        }
+        Some(nanos) if path.ends_with(CPU_LIMIT) => match (nanos % 1_000_000_000, nanos % 1_000_000) {
+            (0, _) => (nanos / 1_000_000_000).to_string(),
+            (_, 0) => format!("{}m", nanos / 1_000_000),
+            _ => format!("{nanos}n"),
+        },
+        _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_shown_as_people_write_them() {
+        let memory = format!("spec.template.spec.containers[web].{MEMORY_LIMIT}");
+        for (value, text) in [("134217728", "128Mi"), ("1073741824", "1Gi"), ("1500", "1500"), ("0", "0")] {
+            assert_eq!(shown(&memory, value), text);
+        }
+        for (value, text) in [("500000000", "500m"), ("2000000000", "2"), ("1", "1n")] {
+            assert_eq!(shown(CPU_LIMIT, value), text);
+        }
+        assert_eq!(shown(IMAGE, "134217728"), "134217728");
+    }
+}

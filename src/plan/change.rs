@@ -212,8 +212,8 @@ fn differences(old: &Fields, new: &Fields) -> Vec<FieldChange> {
             let (was, is) = (old.get(path), new.get(path));
             FieldChange {
                 path: path.clone(),
-                old: was.map(shown),
-                new: is.map(|value| shown_new(was, value)),
+                old: was.map(|value| shown(path, value)),
+                new: is.map(|value| shown_new(path, was, value)),
                 consequence: consequence(path, was, is).to_owned(),
             }
         })
@@ -232,17 +232,17 @@ fn consequence(path: &str, old: Option<&FieldValue>, new: Option<&FieldValue>) -
     }
 }
 
-fn shown(value: &FieldValue) -> String {
+fn shown(path: &str, value: &FieldValue) -> String {
     match value {
-        FieldValue::Public(text) => text.clone(),
+        FieldValue::Public(text) => field::shown(path, text),
         FieldValue::Secret(_) => "<secret>".to_owned(),
         FieldValue::Computed(text) if text.starts_with("secret ") => "<secret>".to_owned(),
         FieldValue::Computed(text) => text.clone(),
     }
 }
 
-fn shown_new(old: Option<&FieldValue>, new: &FieldValue) -> String {
-    match (old, shown(new).as_str()) {
+fn shown_new(path: &str, old: Option<&FieldValue>, new: &FieldValue) -> String {
+    match (old, shown(path, new).as_str()) {
         (Some(_), "<secret>") => "<secret, changed>".to_owned(),
         (_, text) => text.to_owned(),
     }

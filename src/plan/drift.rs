@@ -178,7 +178,7 @@ pub(super) fn surplus_limit(container: &Container, workload: &Workload) -> Optio
     let (name, spec) = spec_of(container, workload)?;
     [field::MEMORY_LIMIT, field::MEMORY_REQUEST, field::CPU_LIMIT, field::CPU_WEIGHT].into_iter().find_map(|path| {
         let live = container.fields.get(path).filter(|live| !live.inherited && !spec.in_place.contains_key(path))?;
-        Some(DriftField { path: manifest_path(name, path), expected: None, actual: Some(live.value.clone()) })
+        Some(DriftField { path: manifest_path(name, path), expected: None, actual: Some(field::shown(path, &live.value)) })
     })
 }
 
@@ -199,12 +199,13 @@ fn unlike(container: &Container, expected: &Fields, name: &str, key: Option<&Key
         .map(|(path, value)| {
             let public = matches!(value, FieldValue::Public(_));
             let expected = match value {
-                FieldValue::Public(text) => text.clone(),
+                FieldValue::Public(text) => field::shown(path, text),
                 _ => "<secret>".to_owned(),
             };
             // What stands in a variable may be secret: only what Git says is shown.
             let hidden = !public || path.starts_with("env[");
-            let actual = container.fields.get(path).map(|live| if hidden { "<not shown>".to_owned() } else { live.value.clone() });
+            let actual =
+                container.fields.get(path).map(|live| if hidden { "<not shown>".to_owned() } else { field::shown(path, &live.value) });
             DriftField { path: manifest_path(name, path), expected: Some(expected), actual }
         })
         .collect()

@@ -133,7 +133,8 @@ fn health(view: &View<'_>, workload: &Workload, replicas: &[&Replica<'_>], (upda
         return (Health::Progressing, missing.unwrap_or_else(|| format!("{updated} {of} replicas are of this revision")));
     }
     if old > 0 {
-        return (Health::Progressing, format!("{old} old replicas still have to leave"));
+        let replicas = if old == 1 { "replica still has" } else { "replicas still have" };
+        return (Health::Progressing, format!("{old} old {replicas} to leave"));
     }
     if serving < workload.replicas {
         return (Health::Progressing, format!("{serving} {of} replicas serve"));
@@ -162,14 +163,18 @@ pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
     let begun = view.observed.record.begun.get(&workload.id)?;
     let stuck = |replica: &&&Replica<'_>| !replica.serving && replica.ready_since.is_none() && replica.container.created >= begun.at;
     if let Some(replica) = current.iter().filter(stuck).find(|replica| replica.container.restarts >= EXITS) {
-        return Some(format!("{} ended {} times without becoming ready", replica.id, replica.container.restarts));
+        let name = replica.id.replica.as_ref().map_or("", |name| name.as_str());
+        return Some(format!("replica {name} ended {} times without becoming ready", replica.container.restarts));
     }
     let deadline = workload.deadline?;
     let moved = |replica: &&Replica<'_>| replica.ready_since.map_or(replica.container.created, |since| since + workload.min_ready);
     let progress = current.iter().map(moved).max()?.max(begun.at);
     let progress = progress.max(view.observed.since); // Nobody asked its probes before.
-    let waits = current.iter().any(|replica| !replica.serving);
-    (waits && view.now >= progress + deadline).then(|| format!("no progress for {} (the progress deadline)", format_duration(deadline)))
+    let waiting = current.iter().find(|replica| !replica.serving)?;
+    (view.now >= progress + deadline).then(|| {
+        let last = view.last_answer(waiting).map(|answer| format!("; last: {answer}")).unwrap_or_default();
+        format!("no progress for {} (the progress deadline){last}", format_duration(deadline))
+    })
 }
 
 /// Returns the rollout that has failed, if one has.

@@ -110,6 +110,12 @@ impl<'a> View<'a> {
         Some(heal.at + heal_delay(heal.count / replicas.max(1))).filter(|due| self.now < *due)
     }
 
+    /// Returns the last bad answer of a replica's probes, if there is one.
+    pub(super) fn last_answer(&self, replica: &Replica<'_>) -> Option<&str> {
+        let probing = self.observed.probing.get(&replica.container.id)?;
+        probing.message.as_deref().filter(|_| probing.started == replica.container.started)
+    }
+
     /// Returns names for `count` new replicas. They follow from the template and the names in use, so a
     /// second try after a crash asks for the same name, and the name is the lock.
     pub(super) fn new_names(&self, workload: &Workload, count: u32) -> Vec<Name> {

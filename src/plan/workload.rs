@@ -73,9 +73,8 @@ fn waits_for_readiness(view: &View<'_>, replica: &Replica<'_>) -> String {
     if replica.container.addresses.is_empty() {
         return "is not ready yet: it is on no network".to_owned();
     }
-    let probing = view.observed.probing.get(&replica.container.id).filter(|probing| probing.started == replica.container.started);
-    match probing.and_then(|probing| probing.message.as_ref()) {
-        Some(message) => format!("is not ready yet: {message}"),
+    match view.last_answer(replica) {
+        Some(answer) => format!("is not ready yet: {answer}"),
         None => "is not ready yet".to_owned(),
     }
 }

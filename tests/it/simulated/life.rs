@@ -318,7 +318,7 @@ fn a_limit_set_by_hand_is_drift_and_is_healed() {
     });
     let plan = run.plan();
     assert!(plan.changes.is_empty(), "{:#?}", plan.changes);
-    assert_eq!((plan.drift[0].what, plan.drift[0].fields[0].actual.as_deref()), (DriftKind::Changed, Some("67108864")));
+    assert_eq!((plan.drift[0].what, plan.drift[0].fields[0].actual.as_deref()), (DriftKind::Changed, Some("64Mi")));
     let turns = settle(&mut run);
     assert_eq!(least(&turns, "web"), 2);
     assert_eq!(containers(&run, "web"), 2);
