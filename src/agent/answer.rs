@@ -1,5 +1,6 @@
 //! Answers to requests of the command line: values of the last round, and `apply`, which waits.
 
+use std::collections::BTreeMap;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::desired::{Desired, Mode};
@@ -29,7 +30,7 @@ pub(super) struct Waiter {
     /// The heads were approved.
     pub(super) approved: bool,
     /// What was last said of each workload.
-    pub(super) said: std::collections::BTreeMap<String, String>,
+    pub(super) said: BTreeMap<String, String>,
 }
 
 /// How one application ended for somebody who waits.
@@ -41,7 +42,7 @@ enum End {
 
 impl Waiter {
     /// Approves the heads once all are fresh; returns whether the waiter goes on waiting.
-    pub(super) fn advance(&mut self, apps: &mut [App]) -> bool {
+    pub(super) fn advance(&mut self, apps: &mut [App], pulling: &BTreeMap<String, String>) -> bool {
         let fresh =
             self.applications.iter().all(|(index, looks)| apps.get(*index).is_some_and(|app| app.looks >= *looks && app.is_known()));
         if !fresh {
@@ -57,6 +58,7 @@ impl Waiter {
                 }
             };
         }
+        self.tell_pulls(pulling);
         self.tell_workloads(apps);
         let ends: Vec<End> = self.applications.iter().filter_map(|(index, _)| apps.get(*index)).map(end).collect();
         if ends.iter().any(|end| matches!(end, End::Waits)) {
@@ -93,16 +95,28 @@ impl Waiter {
         Ok(())
     }
 
+    /// Says how far pulls are, and when they are done.
+    fn tell_pulls(&mut self, pulling: &BTreeMap<String, String>) {
+        let known = self.said.keys().filter_map(|object| object.strip_prefix("Image/")).map(str::to_owned);
+        let images: std::collections::BTreeSet<String> = known.chain(pulling.keys().cloned()).collect();
+        for image in images {
+            let message = pulling.get(&image).map_or("Healthy: pulled".to_owned(), |far| format!("Progressing: {far}"));
+            self.say(format!("Image/{image}"), message);
+        }
+    }
+
+    fn say(&mut self, object: String, message: String) {
+        if self.said.insert(object.clone(), message.clone()).as_ref() != Some(&message) {
+            let _ = self.reply.send(Answer::Progress(Progress::Workload { object, message }));
+        }
+    }
+
     /// Says how workloads stand, when that has changed.
     fn tell_workloads(&mut self, apps: &[App]) {
-        for app in self.applications.iter().filter_map(|(index, _)| apps.get(*index)) {
-            for workload in app.plan.iter().flat_map(|plan| &plan.workloads) {
-                let object = workload.object.to_string();
-                let message = format!("{:?}: {}", workload.health, workload.message);
-                if self.said.insert(object.clone(), message.clone()).as_ref() != Some(&message) {
-                    let _ = self.reply.send(Answer::Progress(Progress::Workload { object, message }));
-                }
-            }
+        let mine = self.applications.iter().filter_map(|(index, _)| apps.get(*index));
+        let workloads: Vec<_> = mine.flat_map(|app| app.plan.iter().flat_map(|plan| &plan.workloads)).collect();
+        for workload in workloads {
+            self.say(workload.object.to_string(), format!("{:?}: {}", workload.health, workload.message));
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It holds values and asks the core; it neither reads the host nor starts a step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::Application;
@@ -11,7 +11,7 @@ use crate::finding::Finding;
 use crate::git::{Revision, Source};
 use crate::host::Class;
 use crate::manifest::{Context, build};
-use crate::plan::{Health, Plan, Sync, aggregate};
+use crate::plan::{Health, Held, Plan, Sync, aggregate};
 use crate::reconcile::{Reconciler, Target};
 use crate::report::word::severities;
 use crate::report::{ApplicationStatus, Healed};
@@ -159,8 +159,8 @@ impl App {
         healthy.chain(self.head.as_ref().map(|head| head.revision.clone())).collect()
     }
 
-    /// Returns how the application stands.
-    pub(super) fn status(&self) -> ApplicationStatus {
+    /// Returns how the application stands; `pulling` says how far pulls are, by image.
+    pub(super) fn status(&self, pulling: &BTreeMap<String, String>) -> ApplicationStatus {
         let rolled_back = self.rolled_back();
         let plan = self.plan.as_ref();
         let workloads = plan.map(|plan| plan.workloads.clone()).unwrap_or_default();
@@ -183,11 +183,18 @@ impl App {
             rolled_back: rolled_back.is_some() && self.refused.is_none(),
             refused: self.refused.is_some(),
             plan: plan.map(|plan| plan.id.clone()).unwrap_or_default(),
-            held: plan.map(|plan| plan.held.clone()).unwrap_or_default(),
+            held: self.held(pulling),
             drift: plan.map_or(0, |plan| plan.drift.len()),
             workloads,
             findings,
         }
+    }
+
+    fn held(&self, pulling: &BTreeMap<String, String>) -> Vec<Held> {
+        let mine = pulling.iter().map(|(image, far)| (format!("Image/{image}"), far));
+        let mine = mine.filter(|(key, _)| self.reconciler.observed().in_flight.contains_key(key));
+        let pulls = mine.map(|(object, far)| Held { object, reason: far.clone(), until: None });
+        pulls.chain(self.plan.iter().flat_map(|plan| plan.held.iter().cloned())).collect()
     }
 
     fn sync(&self, rolled_back: bool) -> Sync {

@@ -69,8 +69,9 @@ impl Agent {
 
     /// Answers what can be answered now.
     pub(super) fn answer_all(&mut self) {
+        let pulling = self.docker.pulling();
         let mut waiters = std::mem::take(&mut self.waiters);
-        waiters.retain_mut(|waiter| !waiter.reply.is_closed() && waiter.advance(&mut self.apps));
+        waiters.retain_mut(|waiter| !waiter.reply.is_closed() && waiter.advance(&mut self.apps, &pulling));
         waiters.append(&mut self.waiters);
         self.waiters = waiters;
         for (request, reply) in std::mem::take(&mut self.questions) {
@@ -102,7 +103,8 @@ impl Agent {
             return false;
         }
         if matches!(request, Request::Status { .. }) {
-            let applications = indexes.iter().filter_map(|index| self.apps.get(*index)).map(super::application::App::status).collect();
+            let pulling = self.docker.pulling();
+            let applications = indexes.iter().filter_map(|index| self.apps.get(*index)).map(|app| app.status(&pulling)).collect();
             let report = StatusReport { version: 1, host: self.options.host.clone(), applications };
             let _ = reply.send(Answer::Status(report));
             let _ = reply.send(Answer::Done { exit_code: 0, message: String::new() });

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptions;
 use futures_util::StreamExt;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
-use super::Docker;
 use super::error::{During, Error};
+use super::{Docker, Inner};
 
 impl Docker {
     pub(super) async fn pull(&self, image: &str) -> Result<(), Error> {
@@ -33,14 +34,65 @@ impl Docker {
         }
         let options =
             CreateImageOptions { from_image: Some(repository.to_owned()), tag: Some(tag.to_owned()), ..CreateImageOptions::default() };
+        let running = Running::begin(&self.inner, image);
         let mut progress = client.create_image(Some(options), None, None);
         while let Some(line) = progress.next().await {
             let line = line.during("pull", image)?;
             tracing::debug!(image, layer = line.id, status = line.status, "pulling");
+            running.take(line);
         }
         let pulled = self.inner.client.inspect_image(image).await.during("pull", image)?;
         self.inner.watch().pulled(image, pulled.id.unwrap_or_default());
         Ok(())
+    }
+
+    /// Returns how far each running pull is, by image, in words.
+    pub fn pulling(&self) -> BTreeMap<String, String> {
+        self.inner.pulls().iter().map(|(image, layers)| (image.clone(), layers.to_string())).collect()
+    }
+}
+
+/// The layers of an image that is pulled: bytes that are here, and bytes in all.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Layers(BTreeMap<String, (u64, u64)>);
+
+impl std::fmt::Display for Layers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sum = |part: fn(&(u64, u64)) -> u64| self.0.values().map(part).sum::<u64>();
+        let megabytes = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10);
+        match sum(|layer| layer.1) {
+            0 => f.write_str("is being pulled"),
+            total => write!(f, "is being pulled: {} of {} MB", megabytes(sum(|layer| layer.0)), megabytes(total)),
+        }
+    }
+}
+
+/// A pull while it runs; also one that is cancelled is no longer told of.
+struct Running<'a> {
+    inner: &'a Inner,
+    image: &'a str,
+}
+
+impl<'a> Running<'a> {
+    fn begin(inner: &'a Inner, image: &'a str) -> Self {
+        inner.pulls().insert(image.to_owned(), Layers::default());
+        Running { inner, image }
+    }
+
+    /// Takes in one line of the engine's progress. Sizes are told while a layer is downloaded; its
+    /// extraction counts once more from zero and is left out.
+    fn take(&self, line: CreateImageInfo) {
+        let (Some(layer), Some(detail), Some("Downloading")) = (line.id, line.progress_detail, line.status.as_deref()) else { return };
+        let bytes = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
+        if let Some(layers) = self.inner.pulls().get_mut(self.image) {
+            layers.0.insert(layer, (bytes(detail.current), bytes(detail.total)));
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.inner.pulls().remove(self.image);
     }
 }
 
@@ -107,6 +159,15 @@ pub(super) fn config_folder() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_far_a_pull_is_counts_all_layers() {
+        let mut layers = Layers::default();
+        assert_eq!(layers.to_string(), "is being pulled");
+        layers.0.insert("a".to_owned(), (1_500_000, 3_000_000));
+        layers.0.insert("b".to_owned(), (0, 40_200_000));
+        assert_eq!(layers.to_string(), "is being pulled: 1.5 of 43.2 MB");
+    }
 
     #[test]
     fn a_name_without_tag_is_latest() {

@@ -61,11 +61,17 @@ struct Inner {
     /// Static addresses by container name, as last seen.
     known_addresses: Mutex<BTreeMap<String, Ipv4Addr>>,
     watch: Mutex<Watch>,
+    /// Pulls that run, by image.
+    pulls: Mutex<BTreeMap<String, image::Layers>>,
 }
 
 impl Inner {
     fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn pulls(&self) -> MutexGuard<'_, BTreeMap<String, image::Layers>> {
+        self.pulls.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn known_addresses(&self) -> MutexGuard<'_, BTreeMap<String, Ipv4Addr>> {

@@ -57,7 +57,12 @@ fn plan_front(view: &View<'_>, front: &Front, draft: &mut Draft<'_>) {
                 (State::Created | State::Exited(_), _) => (Step::Start { object, container: id }, "it does not run"),
                 (State::Paused, _) => (Step::Unpause { object, container: id }, "it is frozen"),
                 (_, Some(network)) => (Step::Connect { object, container: id, network: network.clone() }, "it was taken off its network"),
-                (_, None) => return,
+                (_, None) => {
+                    if let Some(error) = view.observed.traffic.front_errors.get(&front.host_name) {
+                        draft.hold(key, format!("`serve` cannot use it: {error}"), None);
+                    }
+                    return;
+                }
             }
         }
     };

@@ -7,6 +7,7 @@ mod cli;
 mod docker;
 #[cfg(feature = "agent")]
 mod engine;
+mod example;
 #[cfg(feature = "agent")]
 mod serve;
 mod simulated;
