@@ -72,7 +72,10 @@ impl Agent {
                         acknowledged.fronts.iter().filter_map(|(name, front)| Some((name.clone(), front.error.clone()?))).collect();
                     app.reconciler.acknowledged(acknowledged.generation, acknowledged.connections.clone(), errors);
                 }
-                self.round(index, &live).await;
+                // A snapshot from before steps that have ended meanwhile leads to plans of the past.
+                if self.away.is_none() {
+                    self.round(index, &live).await;
+                }
             }
             self.publish(&live);
             self.ask_probes();
@@ -96,6 +99,8 @@ impl Agent {
         match read {
             Ok(Ok(live)) => {
                 if self.away.take().is_some() {
+                    // No deadline counts the time in which nobody could look.
+                    self.apps.iter_mut().for_each(|app| app.reconciler.looked_away(now()));
                     tracing::info!("the engine answers again");
                 }
                 self.live = Some(live);

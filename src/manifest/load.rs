@@ -99,13 +99,14 @@ fn lines(text: &str) -> u32 {
     breaks.count() as u32
 }
 
-/// Tells whether a document seems to be a Secret. Its lines are then not shown, also if it cannot be
-/// read; too careful is better than not enough.
+/// Tells whether a document seems to be a Secret, or a part of one that a stray `---` cut off. Its lines
+/// are then not shown, also if it cannot be read; too careful is better than not enough.
 fn mentions_secret(document: &str) -> bool {
     const KIND: &str = "Secret";
     let within = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric());
     let word = |at: usize| !within(document[..at].chars().next_back()) && !within(document[at + KIND.len()..].chars().next());
-    document.contains("stringData") || document.match_indices(KIND).any(|(at, _)| word(at))
+    let cut_off = !document.contains("kind");
+    cut_off || document.contains("stringData") || document.match_indices(KIND).any(|(at, _)| word(at))
 }
 
 /// Reads one document.
