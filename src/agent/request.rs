@@ -33,8 +33,7 @@ impl Agent {
             Request::Retry { .. } => {
                 for index in indexes {
                     let Some(app) = self.apps.get_mut(index) else { continue };
-                    app.reconciler.record_mut().failed.clear();
-                    app.reconciler.retry();
+                    app.reconciler.forgive();
                     app.unsaved = true;
                     let message = format!("{}: the last revision is tried again", app.config.name);
                     let _ = reply.send(Answer::Done { exit_code: 0, message });

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::desired::{Desired, Mode, Protocol};
-use crate::finding::Finding;
+use crate::finding::{Finding, Place};
 use crate::hash::sha256;
 use crate::host::Step;
 use crate::name::{Name, ObjectId};
@@ -235,9 +235,21 @@ pub fn plan(desired: &Desired, claims: &Claims, observed: &Observed, now: Time) 
         steps,
         held,
         drift,
-        findings: desired.findings.clone(),
+        findings: desired.findings.iter().cloned().chain(impostors(observed)).collect(),
         workloads,
     }
+}
+
+/// Returns a note for each container that carries our labels and was not created by us.
+fn impostors(observed: &Observed) -> impl Iterator<Item = Finding> {
+    let impostors = observed.live.containers.iter().filter(|container| container.impostor);
+    impostors.map(|container| {
+        let message = format!(
+            "container `{}` carries labels of driftless, but not under the name that it would have: it is left alone",
+            container.name
+        );
+        Finding::note("impostor", Place::default(), message).with_hint("was it renamed or copied by hand? remove it, or its labels")
+    })
 }
 
 /// Returns the id of a plan: the hash of its changes.

@@ -410,3 +410,19 @@ fn a_late_call_of_a_killed_agent_does_not_make_a_second_writer() {
         settle(&mut run);
     }
 }
+
+#[test]
+fn a_replica_renamed_by_hand_is_replaced_reported_and_left_alone() {
+    let mut run = run(shop("r1", [web("web:1", 1)]));
+    settle(&mut run);
+    // The host reads a container under another name than ours as nobody's.
+    let renamed = by_hand(&mut run, |container| {
+        container.name = "kept".to_owned();
+        (container.labels, container.impostor) = (None, true);
+    });
+    settle(&mut run);
+    assert_eq!(containers(&run, "web"), 1);
+    assert!(run.host.read().container(&renamed).is_some_and(|container| container.is_running()));
+    let findings = run.plan().findings;
+    assert!(findings.iter().any(|finding| finding.rule == "impostor" && finding.message.contains("`kept`")), "{findings:?}");
+}
