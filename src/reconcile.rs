@@ -235,6 +235,13 @@ impl Reconciler {
             && !observed.record.healthy.is_empty()
         {
             observed.record.failed.entry(digest(desired)).or_insert_with(|| failed.clone());
+            // Going back is part of what was approved.
+            if desired.settings.mode == Mode::Manual && observed.record.approved.as_ref() == Some(&desired.revision) {
+                let back = observed.record.healthy.iter().rev().find(|revision| **revision != desired.revision);
+                if let Some(back) = back.cloned() {
+                    observed.record.approved = Some(back);
+                }
+            }
             let oldest = |failed: &BTreeMap<String, Failed>| failed.iter().min_by_key(|(_, it)| it.at).map(|(digest, _)| digest.clone());
             while observed.record.failed.len() > FAILED_KEPT
                 && let Some(digest) = oldest(&observed.record.failed)
@@ -243,6 +250,10 @@ impl Reconciler {
             }
         }
         let settled = plan.changes.is_empty() && plan.workloads.iter().all(|workload| workload.settled);
+        // Whatever kept it from being healthy once does so no more.
+        if settled && !observed.record.failed.is_empty() {
+            observed.record.failed.remove(&digest(desired));
+        }
         // In mode manual an approval is for one `apply`: once that is done, nothing is healed by itself.
         if settled && plan.drift.is_empty() && desired.settings.mode == Mode::Manual {
             observed.record.approved.take_if(|approved| *approved == desired.revision);

@@ -147,15 +147,21 @@ fn health(view: &View<'_>, workload: &Workload, replicas: &[&Replica<'_>], (upda
 /// Only what a replica does, or what a person must change, fails a rollout. An image that is not there,
 /// or a host that is in the way, is waiting.
 pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
-    let rejected = view.observed.failures.values().find(|failed| {
-        let refused = failed.failure.class == Class::User && failed.count >= REJECTIONS;
-        refused && matches!(&failed.step, Step::Create { replica } if replica.workload() == workload.id)
-    });
-    if let Some(failed) = rejected {
-        return Some(failed.failure.message.clone());
-    }
     let current: Vec<&Replica<'_>> = view.standing(&workload.id, Standing::Current).collect();
     let serving = current.iter().filter(|replica| replica.serving).count();
+    // A replica of another revision that was refused says nothing about this one.
+    let names = view.new_names(workload, workload.replicas);
+    let wanted = |replica: &ObjectId| {
+        replica.workload() == workload.id
+            && (current.iter().any(|known| known.id == replica) || names.iter().any(|name| replica.replica.as_ref() == Some(name)))
+    };
+    let rejected = view.observed.failures.values().find(|failed| {
+        let refused = failed.failure.class == Class::User && failed.count >= REJECTIONS;
+        refused && matches!(&failed.step, Step::Create { replica } if wanted(replica))
+    });
+    if let Some(failed) = rejected.filter(|_| serving < workload.replicas as usize) {
+        return Some(failed.failure.message.clone());
+    }
     if workload.paused || current.is_empty() || serving == workload.replicas as usize {
         return None;
     }
@@ -170,7 +176,8 @@ pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
     let moved = |replica: &&Replica<'_>| replica.ready_since.map_or(replica.container.created, |since| since + workload.min_ready);
     let progress = current.iter().map(moved).max()?.max(begun.at);
     let progress = progress.max(view.observed.since); // Nobody asked its probes before.
-    let waiting = current.iter().find(|replica| !replica.serving)?;
+    // One that is ready and not served waits for the data path, which is no fault of its own.
+    let waiting = current.iter().find(|replica| !replica.serving && replica.ready_since.is_none())?;
     (view.now >= progress + deadline).then(|| {
         let last = view.last_answer(waiting).map(|answer| format!("; last: {answer}")).unwrap_or_default();
         format!("no progress for {} (the progress deadline){last}", format_duration(deadline))

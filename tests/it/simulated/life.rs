@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use driftless::desired::{Desired, PullPolicy, Resources, Strategy};
-use driftless::host::Step;
+use driftless::host::{Class, Failure, Step};
 use driftless::observed::{Record, State, Traffic};
 use driftless::plan::{ChangeAction, DriftKind, Health};
 use driftless::reconcile::Target;
@@ -425,4 +425,28 @@ fn a_replica_renamed_by_hand_is_replaced_reported_and_left_alone() {
     assert!(run.host.read().container(&renamed).is_some_and(|container| container.is_running()));
     let findings = run.plan().findings;
     assert!(findings.iter().any(|finding| finding.rule == "impostor" && finding.message.contains("`kept`")), "{findings:?}");
+}
+
+#[test]
+fn a_revision_that_the_host_refused_is_forgotten_when_another_is_kept() {
+    let mut run = run(shop("r1", [web("web:1", 2)]));
+    settle(&mut run);
+    let old = run.desired.clone();
+    run.desired = shop("r2", [web("web:2", 2)]).into();
+    let step = loop {
+        let turn = run.turn();
+        if let Some(step) = turn.steps.iter().find(|step| matches!(step, Step::Create { .. })) {
+            break step.clone();
+        }
+        run.pass(run.tick());
+    };
+    let (now, head) = (run.host.now(), run.desired.clone());
+    for _ in 0..3 {
+        let failure = Failure { class: Class::User, message: "no such device".to_owned() };
+        let _ = run.reconciler_mut().finish(&step, Err(failure), &head, now);
+    }
+    assert_eq!(run.plan().failed.map(|failed| failed.reason), Some("no such device".to_owned()));
+    run.desired = old;
+    let plan = run.plan();
+    assert!(plan.failed.is_none(), "{plan:#?}");
 }
