@@ -37,7 +37,11 @@ pub(super) fn keep(
     let mut reader = Reader { path: options.published(), bytes: Vec::new(), state, reports };
     // After a restart of the host the folder below `/run` is empty and the copy is all there is.
     if !reader.look() && options.fallback() != options.published() {
-        reader.take(fs::read(options.fallback()));
+        match fs::read(options.fallback()) {
+            // Nothing was ever published: the agent will.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            read => reader.take(read),
+        };
     }
     Ok(async move {
         let _watcher = watcher;
