@@ -144,6 +144,12 @@ pub enum Kind {
     Content,
     /// A container image.
     Image,
+    /// Compose service.
+    ComposeService,
+    /// Compose network.
+    ComposeNetwork,
+    /// Compose volume.
+    ComposeVolume,
 }
 
 impl Kind {
@@ -160,6 +166,9 @@ impl Kind {
             Kind::Network => "Network",
             Kind::Content => "Content",
             Kind::Image => "Image",
+            Kind::ComposeService => "service",
+            Kind::ComposeNetwork => "network",
+            Kind::ComposeVolume => "volume",
         }
     }
 
@@ -176,6 +185,9 @@ impl Kind {
             Kind::Network,
             Kind::Content,
             Kind::Image,
+            Kind::ComposeService,
+            Kind::ComposeNetwork,
+            Kind::ComposeVolume,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == word)

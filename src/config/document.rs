@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::desired::{Mode, OnFailure, Settings};
+use crate::desired::{Compose, Mode, OnFailure, Settings};
 use crate::finding::{Finding, Place};
 use crate::git::Location;
 use crate::manifest::Format;
@@ -108,6 +108,7 @@ fn settings(spec: &mut Fields<'_>) -> Settings {
         deadline: duration(spec, "deadline", default.deadline),
         hold: duration(spec, "hold", default.hold),
         settle: duration(spec, "settle", default.settle),
+        compose: compose(spec),
     };
     if settings.deadline.is_zero()
         && let Some(deadline) = deadline
@@ -117,18 +118,37 @@ fn settings(spec: &mut Fields<'_>) -> Settings {
     settings
 }
 
+/// Decodes what only Compose files look at.
+fn compose(spec: &mut Fields<'_>) -> Compose {
+    let variables = spec.get("variables").map(|field| field.entries()).unwrap_or_default();
+    let variable = |(key, value): (&Located<String>, Cursor<'_>)| {
+        let text = value.text()?;
+        Some((key.value.clone(), text.value))
+    };
+    let data_root = spec.get("dataRoot").and_then(|field| {
+        let text = field.filled()?.value;
+        if !text.starts_with('/') {
+            field.error("bad-path", format!("must be an absolute path, but is `{}`", text.escape_debug()));
+            return None;
+        }
+        Some(text.trim_end_matches('/').to_owned())
+    });
+    Compose {
+        fronts: flag(spec, "fronts", true),
+        variables: variables.into_iter().filter_map(variable).collect(),
+        profiles: spec.items("profiles").iter().filter_map(|profile| Some(profile.filled()?.value)).collect(),
+        data_root,
+    }
+}
+
 /// Refuses what the contract has and this version does not, unless it asks for nothing but the default.
 fn refuse_unbuilt(spec: &mut Fields<'_>) {
     const LATER: &str = "not supported yet";
     spec.refuse(&[
         ("auth", "credentials are not supported yet; use a repository that asks for none"),
-        ("dataRoot", "Compose files are not supported yet"),
-        ("variables", "interpolation is not supported yet"),
         ("secretsFolder", "external secrets are not supported yet; write them as Secret objects"),
-        ("profiles", "Compose files are not supported yet"),
         ("dependsOn", LATER),
     ]);
-    spec.only("fronts", &Value::Bool(true), "it is about Compose files, which are not supported yet");
     for (field, below, default) in [("policy", "enforce", "default"), ("verify", "mode", "none")] {
         if let Some(cursor) = spec.get(field) {
             cursor.fields(|fields| fields.only(below, &Value::Text(default.to_owned()), LATER));
@@ -140,9 +160,9 @@ fn format(spec: &mut Fields<'_>) -> Format {
     let Some(field) = spec.get("format") else { return Format::Auto };
     match field.text().as_ref().map(|text| text.value.as_str()) {
         Some("kubernetes") => return Format::Kubernetes,
-        Some("compose") => field.error_with("unsupported-value", "cannot be `compose`", "Compose files are not supported yet"),
+        Some("compose") => return Format::Compose,
         Some("auto") | None => {}
-        Some(other) => field.error("unsupported-value", format!("cannot be `{}`; supported: `auto`, `kubernetes`", other.escape_debug())),
+        Some(other) => field.error("unsupported-value", format!("cannot be `{}`; supported: `auto`, `compose`, `kubernetes`", other.escape_debug())),
     }
     Format::Auto
 }
@@ -246,7 +266,7 @@ mod tests {
     fn everything_can_be_written() {
         let spec = "spec:\n  repo: ../shop\n  ref: v1\n  path: deploy/web\n  format: kubernetes\n  namespace: store\n  mode: manual\n  prune: false\n  \
                     selfHeal: false\n  interval: 0\n  drain: 5s\n  deadline: 2m\n  onFailure: pause\n  hold: 1s\n  healStopped: 1h\n  settle: 500ms\n  \
-                    fronts: true\n  policy: { enforce: default }\n  verify: { mode: none }\n  profiles: []\n  variables: {}\n  dependsOn: []\n";
+                    fronts: false\n  policy: { enforce: default }\n  verify: { mode: none }\n  profiles: [debug]\n  variables: { A: b }\n  dataRoot: /srv/shop/\n  dependsOn: []\n";
         let (applications, findings) = read(&format!("{HEAD}{spec}"));
         assert_eq!(findings, [] as [&str; 0]);
         let expected = Application {
@@ -267,6 +287,12 @@ mod tests {
                 deadline: Duration::from_secs(120),
                 hold: Duration::from_secs(1),
                 settle: Duration::from_millis(500),
+                compose: Compose {
+                    fronts: false,
+                    variables: [("A".to_owned(), "b".to_owned())].into(),
+                    profiles: ["debug".to_owned()].into(),
+                    data_root: Some("/srv/shop".to_owned()),
+                },
             },
         };
         assert_eq!(applications, [expected]);
@@ -275,7 +301,7 @@ mod tests {
     #[test]
     fn every_error_is_reported_with_its_place() {
         let spec = "spec:\n  rpo: x\n  path: ../x\n  mode: automatic\n  prune: maybe\n  interval: 60\n  deadline: 0s\n  hold: soon\n  namespace: Store\n  \
-                    format: compose\n  fronts: false\n  auth: { tokenFile: /t }\n  policy: { enforce: baseline }\n  variables: { A: b }\n";
+                    format: swarm\n  fronts: maybe\n  auth: { tokenFile: /t }\n  policy: { enforce: baseline }\n  variables: { A: 1 }\n";
         let (applications, findings) = read(&format!("{HEAD}{spec}"));
         assert_eq!(applications, []);
         assert_eq!(
@@ -289,11 +315,11 @@ mod tests {
                 "10:13 `spec.deadline` must be longer than 0",
                 "11:9 `spec.hold` is no duration: `soon` (write it as in `90s`, `1m30s` or `500ms`)",
                 "12:14 `spec.namespace` has `S` at position 1; only lower-case letters, digits and `-` are allowed, with a letter or digit at both ends",
-                "13:11 `spec.format` cannot be `compose` (Compose files are not supported yet)",
-                "14:11 `spec.fronts` is not supported with a value other than `true` (it is about Compose files, which are not supported yet)",
+                "13:11 `spec.format` cannot be `swarm`; supported: `auto`, `compose`, `kubernetes`",
+                "14:11 `spec.fronts` must be true or false, but is the text `maybe`",
                 "15:3 `spec.auth` is not supported (credentials are not supported yet; use a repository that asks for none)",
                 "16:22 `spec.policy.enforce` is not supported with a value other than `default` (not supported yet)",
-                "17:3 `spec.variables` is not supported (interpolation is not supported yet)",
+                "17:19 `spec.variables.A` must be a text, but is the number 1 (put it in quotes)",
             ]
         );
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::desired::{Mode, OnFailure, Settings};
+use crate::desired::{Compose, Mode, OnFailure, Settings};
 use crate::finding::refuses;
 use crate::git::Location;
 use crate::manifest::Format;
@@ -173,6 +173,7 @@ impl SettingFlags {
             deadline: self.deadline,
             hold: self.hold,
             settle: self.settle,
+            compose: Compose::default(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod care;
 pub mod field;
+mod option;
 mod settings;
 mod spec;
 mod template;
@@ -21,14 +22,15 @@ use crate::finding::Finding;
 use crate::name::{Name, ObjectId};
 
 pub use care::Care;
-pub use settings::{Installation, Layout, Mode, OnFailure, Settings};
+pub use option::{HealthCheck, Healthcheck, NetworkOptions, Options, Range, VolumeOptions};
+pub use settings::{Compose, Installation, Layout, Mode, OnFailure, Settings};
 pub use spec::{ContainerSpec, Spec};
 pub use template::{
     Action, Container, EmptyDir, FieldRef, Hook, HostPort, Mount, MountSource, Probe, Probes, Protocol, PullPolicy, Resources, Restart,
     Template,
 };
 pub use text::{Part, Secret, Text};
-pub use workload::{Amount, Exclusive, Goal, Identity, Strategy, Workload};
+pub use workload::{Amount, Condition, Dependency, Exclusive, Goal, Identity, Strategy, Workload};
 
 /// What one application asks for at one revision.
 #[derive(Debug, Clone)]
@@ -106,6 +108,8 @@ pub struct Network {
     pub host_name: String,
     /// It belongs to the installation, not to one application: it goes with `uninstall`.
     pub shared: bool,
+    /// How it is made.
+    pub options: NetworkOptions,
 }
 
 /// A data volume.
@@ -117,6 +121,8 @@ pub struct Volume {
     pub host_name: String,
     /// Only one replica at a time may use it.
     pub single_writer: bool,
+    /// How it is made.
+    pub options: VolumeOptions,
 }
 
 /// Names content by what is in it: the keyed hash of its files, so two applications that deliver the
@@ -155,6 +161,10 @@ pub struct Front {
     pub shared: bool,
     /// What the label `front` says: the service, or `services` for all of an installation.
     pub label: String,
+    /// Names that Docker's own resolver answers with it, by the name on the host of the network.
+    pub aliases: BTreeMap<String, BTreeSet<String>>,
+    /// Further labels, which reverse proxies read.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Desired {

@@ -1,5 +1,6 @@
 //! How an application is kept, and the installation it belongs to.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -29,14 +30,17 @@ pub struct Installation {
 pub struct Layout {
     /// The whole network, a /16.
     pub network: Ipv4Net,
+    /// What it was cut from; networks of Compose projects come from the rest.
+    pub pool: Ipv4Net,
 }
 
 impl Layout {
     /// Returns the layout of a /16; a wider network is cut to its first /16, a narrower one is
     /// refused.
     pub fn new(network: Ipv4Net) -> Option<Self> {
-        let network = Ipv4Net::new(network.trunc().addr(), network.prefix_len().max(16)).ok()?;
-        (network.prefix_len() == 16).then_some(Layout { network })
+        let pool = network.trunc();
+        let network = Ipv4Net::new(pool.addr(), pool.prefix_len().max(16)).ok()?;
+        (network.prefix_len() == 16).then_some(Layout { network, pool })
     }
 
     fn quarter(&self, index: u32) -> Ipv4Net {
@@ -125,6 +129,28 @@ pub struct Settings {
     pub hold: Duration,
     /// How long a replica without probe must have run to be ready.
     pub settle: Duration,
+    /// What only Compose files look at.
+    pub compose: Compose,
+}
+
+/// Settings that only Compose files look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compose {
+    /// A service that declares a port has a front.
+    pub fronts: bool,
+    /// What interpolation may see besides the repository's `.env`.
+    pub variables: BTreeMap<String, String>,
+    /// Profiles that are enabled.
+    pub profiles: BTreeSet<String>,
+    /// Where relative bind mounts are that the repository does not have; `None`: below the usual state
+    /// folder.
+    pub data_root: Option<String>,
+}
+
+impl Default for Compose {
+    fn default() -> Self {
+        Compose { fronts: true, variables: BTreeMap::new(), profiles: BTreeSet::new(), data_root: None }
+    }
 }
 
 impl Default for Settings {
@@ -139,6 +165,7 @@ impl Default for Settings {
             deadline: Duration::from_secs(600),
             hold: Duration::from_secs(10),
             settle: Duration::from_secs(2),
+            compose: Compose::default(),
         }
     }
 }

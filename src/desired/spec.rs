@@ -37,9 +37,9 @@ pub struct ContainerSpec {
 impl Spec {
     /// Returns the canonical form of a template. `volume` gives the name on the host of a data volume.
     pub fn new(template: &Template, restart: Restart, volume: impl Fn(&MountSource) -> String, key: &Key) -> Self {
-        let Template { containers, networks, ports, empty_dirs, labels, annotations, hostname, grace } = template;
+        let Template { containers, networks, ports, empty_dirs, labels, annotations, hostname, grace, options } = template;
         let mut replica = Fields::new();
-        let mut put = |path: String, text: String| replica.insert(path, FieldValue::Public(text));
+        let mut put = |path: String, text: String| drop(replica.insert(path, FieldValue::Public(text)));
         for network in networks {
             put(field::network(network), "connected".to_owned());
         }
@@ -59,6 +59,7 @@ impl Spec {
         if grace.as_secs() != 30 {
             put(field::GRACE.to_owned(), grace.as_secs().to_string());
         }
+        options.fields(&mut put);
         Spec {
             replica,
             ports: ports.iter().map(port_field).collect(),
@@ -196,6 +197,7 @@ fn mount_value(mount: &Mount, volume: &impl Fn(&MountSource) -> String) -> Strin
     let mut text = match source {
         MountSource::Volume(_) => format!("volume {}", volume(source)),
         MountSource::Content(id) => format!("content {}", id.0),
+        MountSource::External(name) => format!("volume {name}"),
         MountSource::EmptyDir(name) => format!("emptyDir {name}"),
         MountSource::Host { path, create: _ } => format!("host {path}"),
     };

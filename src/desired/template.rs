@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{Name, ObjectId};
 
-use super::{ContentId, Text};
+use super::{ContentId, Options, Text};
 
 /// What a replica is. Its containers share one network namespace, owned by the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Template {
     pub hostname: Option<String>,
     /// How long after the stop signal the replica is killed.
     pub grace: Duration,
+    /// What only Compose can ask for.
+    pub options: Options,
 }
 
 /// One container of a replica.
@@ -137,6 +139,8 @@ pub enum MountSource {
     Volume(ObjectId),
     /// Delivered files.
     Content(ContentId),
+    /// A volume that is not the application's, by its name on the host.
+    External(String),
     /// A folder of the replica's own.
     EmptyDir(Name),
     /// A path of the host.

@@ -28,6 +28,8 @@ pub struct Workload {
     /// What only one replica can have at a time; if not empty, an old replica stops before the new
     /// one starts.
     pub exclusive: Vec<Exclusive>,
+    /// What must have come to pass before a new replica is made.
+    pub dependencies: Vec<Dependency>,
     /// How long a replica must be ready before it counts.
     pub min_ready: Duration,
     /// How long a replica without probe must have run to be ready.
@@ -91,6 +93,26 @@ pub enum Amount {
     Count(u32),
     /// So many of a hundred.
     Percent(u32),
+}
+
+/// Another workload that comes first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dependency {
+    /// Which.
+    pub workload: ObjectId,
+    /// What must be true of it.
+    pub condition: Condition,
+}
+
+/// What must be true of a workload that others wait for (Compose `depends_on`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// Its replicas run.
+    Started,
+    /// Its replicas are ready.
+    Healthy,
+    /// Its replicas have ended with code 0.
+    Completed,
 }
 
 /// What only one replica can have at a time.

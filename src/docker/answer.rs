@@ -20,7 +20,8 @@ use super::{label, name};
 /// marks it as leaving.
 pub(super) fn identify(marks: &label::Map, name: &str, id: &str) -> (Option<Labels>, bool) {
     let (base, marked) = name::without_mark(name, id);
-    (label::read_container(marks).filter(|labels| name::expected(labels) == base), marked)
+    let expected = |labels: &Labels| marks.get(label::NAME).cloned().unwrap_or_else(|| name::expected(labels));
+    (label::read_container(marks).filter(|labels| expected(labels) == base), marked)
 }
 
 /// Returns a network's subnets.

@@ -7,17 +7,17 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, PortMap,
+    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, PortMap,
     RestartPolicy, RestartPolicyNameEnum,
 };
 
 use crate::desired::{Container, Desired, FieldRef, Front, HostPort, Installation, MountSource, Resources, Restart, Text, Workload, field};
 use crate::hash::sha256;
 use crate::host::Class;
-use crate::name::{Name, ObjectId};
+use crate::name::{Kind, Name, ObjectId};
 
 use super::error::Error;
-use super::{label, name, network, pause};
+use super::{label, name, network, option, pause};
 
 /// What is known of the host when a replica is created.
 pub(super) struct Place<'a> {
@@ -42,7 +42,7 @@ pub(super) struct Replica<'a> {
 impl Replica<'_> {
     /// Returns the container's name.
     pub(super) fn name(&self) -> String {
-        name::replica(self.id)
+        self.workload.template.options.container_name.clone().unwrap_or_else(|| name::replica(self.id))
     }
 
     /// Returns the name of the volume behind a mount, if there is one.
@@ -51,6 +51,7 @@ impl Replica<'_> {
             MountSource::Volume(id) => self.desired.volumes.get(id).map(|volume| volume.host_name.clone()),
             MountSource::Content(id) => Some(name::content(&self.desired.installation.owner, &self.desired.application, id)),
             MountSource::EmptyDir(dir) => Some(name::empty_dir(&self.name(), dir)),
+            MountSource::External(name) => Some(name.clone()),
             MountSource::Host { .. } => None,
         }
     }
@@ -60,19 +61,19 @@ impl Replica<'_> {
         let template = &self.workload.template;
         let first = template.networks.first();
         let shared = first.is_some_and(|network| network::is_shared(self.desired, network));
-        let endpoints = first.map(|first| HashMap::from([(first.clone(), network::endpoint(place.address))]));
+        let endpoints = first.map(|first| HashMap::from([(first.clone(), network::endpoint(place.address, template.options.aliases.get(first)))]));
         let env: Result<Vec<String>, Error> =
             self.container.env.iter().map(|(name, value)| Ok(format!("{name}={}", self.resolve(value, place)?))).collect();
-        Ok(ContainerCreateBody {
-            hostname: Some(template.hostname.clone().unwrap_or_else(|| name::host(self.id))),
+        // Docker names a container's host by its id, as people know it from Compose.
+        let own_name = (self.id.kind != Kind::ComposeService).then(|| name::host(self.id));
+        let mut body = ContainerCreateBody {
+            hostname: template.hostname.clone().or(own_name),
             user: self.container.user.clone(),
             tty: Some(self.container.tty),
             open_stdin: Some(self.container.stdin),
             env: Some(env?),
             entrypoint: self.list(self.container.command.as_deref(), place)?,
             cmd: self.list(self.container.args.as_deref(), place)?,
-            // Kubernetes does not know the image's own health check; the agent asks the manifest's probes.
-            healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
             image: Some(self.container.image.clone()),
             working_dir: self.container.working_dir.clone(),
             labels: Some(label::replica(self.desired, self.workload, self.id, self.container)),
@@ -81,7 +82,9 @@ impl Replica<'_> {
             host_config: Some(self.host_config(place, shared)?),
             networking_config: Some(NetworkingConfig { endpoints_config: endpoints }),
             ..ContainerCreateBody::default()
-        })
+        };
+        option::apply(&template.options, &mut body);
+        Ok(body)
     }
 
     fn host_config(&self, place: &Place<'_>, shared: bool) -> Result<HostConfig, Error> {
@@ -128,8 +131,9 @@ impl Replica<'_> {
                     bind(format!("{}/{sub_path}", path.trim_end_matches('/')), *create, &mut mounts, &mut binds);
                 }
                 (_, Some(volume), None) => {
-                    // Otherwise the image's files at that path would be copied into an empty volume.
-                    let options = MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() };
+                    // The image's files at that path are copied into an empty volume only where people know it so.
+                    let copies = self.id.kind == Kind::ComposeService && !self.workload.template.options.no_copy.contains(&mount.target);
+                    let options = MountVolumeOptions { no_copy: Some(!copies), ..MountVolumeOptions::default() };
                     let volume = engine_mount(MountType::VOLUME, volume, &mount.target, read_only);
                     mounts.push(Mount { volume_options: Some(options), ..volume });
                 }
@@ -189,7 +193,7 @@ pub(super) fn front(desired: &Desired, front: &Front) -> ContainerCreateBody {
             ..HostConfig::default()
         }),
         networking_config: Some(NetworkingConfig {
-            endpoints_config: first.map(|first| HashMap::from([(first.clone(), network::endpoint(address))])),
+            endpoints_config: first.map(|first| HashMap::from([(first.clone(), network::endpoint(address, front.aliases.get(first)))])),
         }),
         ..ContainerCreateBody::default()
     }

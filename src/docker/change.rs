@@ -86,7 +86,8 @@ impl Docker {
             return Err(Error::refused(Class::User, "update", name, reason));
         }
         let Limits { nano_cpus, memory, cpu_shares, memory_reservation } = Limits::new(&resources);
-        let policy = body::restart_policy(workload.restart);
+        let mut policy = body::restart_policy(workload.restart);
+        policy.maximum_retry_count = workload.template.options.retries.map(i64::from);
         let update = ContainerUpdateBody {
             nano_cpus,
             memory,

@@ -68,7 +68,8 @@ impl Docker {
         let resolvers = host::resolvers();
         let place =
             Place { address, resolvers: &resolvers, host_name: &self.inner.host_name, mountpoints: &self.mountpoints(replica).await? };
-        let created = match self.create_container(&name, replica.body(&place)?).await {
+        let platform = replica.workload.template.options.platform.clone();
+        let created = match self.create_container(&name, replica.body(&place)?, platform).await {
             Err(Error::Call { source, .. }) if status(&source) == Some(409) => self.find_created(replica).await?,
             other => Some(other?),
         };
@@ -80,14 +81,16 @@ impl Docker {
             self.discard_unstarted(replica).await?;
             return Err(error);
         }
-        for network in replica.workload.template.networks.iter().skip(1) {
-            self.connect_endpoint(&id, network, None).await?;
+        let template = &replica.workload.template;
+        for network in template.networks.iter().skip(1) {
+            self.connect_endpoint(&id, network, None, template.options.aliases.get(network)).await?;
         }
         Ok(id)
     }
 
-    async fn create_container(&self, name: &str, body: ContainerCreateBody) -> Result<String, Error> {
-        let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
+    async fn create_container(&self, name: &str, body: ContainerCreateBody, platform: Option<String>) -> Result<String, Error> {
+        let platform = platform.unwrap_or_default();
+        let options = CreateContainerOptions { name: Some(name.to_owned()), platform };
         let created = self.inner.client.create_container(Some(options), body).await.during("create", name)?;
         for warning in created.warnings {
             tracing::warn!(container = name, warning, "the engine warns");
@@ -149,12 +152,16 @@ impl Docker {
     /// Checks that the volumes of a replica are there and are ours. The engine would make an empty one in
     /// the place of one that somebody removed since the plan was made, and mount anybody's.
     async fn check_volumes(&self, replica: &Replica<'_>) -> Result<(), Error> {
-        let asked =
-            replica.container.mounts.iter().filter(|mount| matches!(mount.source, MountSource::Volume(_) | MountSource::Content(_)));
-        for volume in asked.filter_map(|mount| replica.volume(&mount.source)) {
+        let asked = replica
+            .container
+            .mounts
+            .iter()
+            .filter(|mount| matches!(mount.source, MountSource::Volume(_) | MountSource::Content(_) | MountSource::External(_)));
+        for (source, volume) in asked.filter_map(|mount| Some((&mount.source, replica.volume(&mount.source)?))) {
             let refused = |class, reason: &str| Err(Error::refused(class, "create", replica.name(), format!("volume `{volume}` {reason}")));
             match self.inner.client.inspect_volume(&volume).await {
                 Ok(found) if label::read_object(&found.labels).is_some_and(|labels| self.is_own(&labels)) => {}
+                Ok(_) if matches!(source, MountSource::External(_)) => {}
                 Ok(_) => return refused(Class::User, "is not ours; rename the claim, or remove the volume if nobody needs it"),
                 Err(error) if status(&error) == Some(404) => return refused(Class::Host, "has gone"),
                 Err(error) => return Err(error).during("look for the volume", &volume),
@@ -174,9 +181,14 @@ impl Docker {
 
     pub(super) async fn create_volume(&self, id: &ObjectId, desired: &Desired) -> Result<(), Error> {
         let volume = desired.volumes.get(id).ok_or_else(|| super::unknown("create", id))?;
+        let options = &volume.options;
+        let mut labels: label::Map = options.labels.clone().into_iter().collect();
+        labels.extend(label::object(&desired.installation.owner, Some(&desired.application), id));
         let request = VolumeCreateRequest {
             name: Some(volume.host_name.clone()),
-            labels: Some(label::object(&desired.installation.owner, Some(&desired.application), id)),
+            driver: options.driver.clone(),
+            driver_opts: (!options.driver_opts.is_empty()).then(|| options.driver_opts.clone().into_iter().collect()),
+            labels: Some(labels),
             ..VolumeCreateRequest::default()
         };
         // An existing volume is returned as it is, whatever its labels.
@@ -193,7 +205,7 @@ impl Docker {
     pub(super) async fn create_front(&self, id: &ObjectId, desired: &Desired) -> Result<(), Error> {
         let front = desired.fronts.get(id).ok_or_else(|| super::unknown("create", id))?;
         self.ensure_pause().await?;
-        let container = match self.create_container(&front.host_name, body::front(desired, front)).await {
+        let container = match self.create_container(&front.host_name, body::front(desired, front), None).await {
             Err(Error::Call { source, .. }) if status(&source) == Some(409) => {
                 let found = self.inspect(&front.host_name).await?;
                 let is_own = |found: &ContainerInspectResponse| {
@@ -206,7 +218,7 @@ impl Docker {
             other => other?,
         };
         for network in front.networks.iter().skip(1) {
-            self.connect_endpoint(&container, network, None).await?;
+            self.connect_endpoint(&container, network, None, front.aliases.get(network)).await?;
         }
         self.start(&container).await
     }

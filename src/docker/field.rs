@@ -96,7 +96,7 @@ pub(super) fn fields(
     let empty = (ContainerConfig::default(), HostConfig::default());
     let config = found.config.as_ref().unwrap_or(&empty.0);
     let host = found.host_config.as_ref().unwrap_or(&empty.1);
-    own_fields(&mut fields, config, labels);
+    own_fields(&mut fields, config, labels, found.id.as_deref().unwrap_or_default());
     process_fields(&mut fields, config, image);
     host_fields(&mut fields, host);
     for mount in found.mounts.iter().flatten() {
@@ -118,7 +118,7 @@ pub(super) fn fields(
 }
 
 /// What is read from our own labels, or only shown if it is not what we give by default.
-fn own_fields(fields: &mut Fields, config: &ContainerConfig, labels: &Labels) {
+fn own_fields(fields: &mut Fields, config: &ContainerConfig, labels: &Labels, id: &str) {
     let written = config.labels.as_ref();
     if let Some(hook) = written.and_then(|labels| labels.get(label::POST_START)) {
         fields.put(field::POST_START, hook.clone(), false);
@@ -129,12 +129,18 @@ fn own_fields(fields: &mut Fields, config: &ContainerConfig, labels: &Labels) {
     }
     if let Some(hostname) = &config.hostname
         && *hostname != name::host(&labels.object)
+        && !found_name(hostname, id)
     {
         fields.put(field::HOSTNAME, hostname.clone(), false);
     }
     if let Some(seconds) = config.stop_timeout.filter(|seconds| *seconds != 30) {
         fields.put(field::GRACE, seconds.to_string(), false);
     }
+}
+
+/// Without a host name of its own a container is called by its id.
+fn found_name(hostname: &str, id: &str) -> bool {
+    hostname.len() == 12 && id.starts_with(hostname)
 }
 
 fn process_fields(fields: &mut Fields, config: &ContainerConfig, image: &ImageConfig) {

@@ -4,6 +4,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use ipnet::Ipv4Net;
+
 /// Returns the resolvers that the host asks, as far as replicas can reach them: IPv4, not on loopback.
 pub(super) fn resolvers() -> Vec<Ipv4Addr> {
     // Where a local stub is asked, systemd keeps the real resolvers in a second file.
@@ -27,6 +29,21 @@ fn parse_resolvers(text: &str) -> Vec<Ipv4Addr> {
 pub(super) fn mtu() -> Option<u32> {
     let interface = parse_default_route(&std::fs::read_to_string("/proc/net/route").ok()?)?;
     std::fs::read_to_string(format!("/sys/class/net/{interface}/mtu")).ok()?.trim().parse().ok()
+}
+
+/// Returns the networks that the host has routes to.
+pub(super) fn routes() -> Vec<Ipv4Net> {
+    parse_routes(&std::fs::read_to_string("/proc/net/route").unwrap_or_default())
+}
+
+fn parse_routes(text: &str) -> Vec<Ipv4Net> {
+    let number = |hexadecimal: &str| Some(Ipv4Addr::from(u32::from_str_radix(hexadecimal, 16).ok()?.swap_bytes()));
+    let route = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        Ipv4Net::with_netmask(number(columns.get(1)?)?, number(columns.get(7)?)?).ok()
+    };
+    // The default route leads everywhere.
+    text.lines().skip(1).filter_map(route).filter(|net| net.prefix_len() > 0).collect()
 }
 
 fn parse_default_route(text: &str) -> Option<String> {
@@ -55,5 +72,6 @@ mod tests {
                     eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
                     eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
         assert_eq!(parse_default_route(text), Some("eth0".to_owned()));
+        assert_eq!(parse_routes(text), ["10.0.0.0/24".parse().expect("network")]);
     }
 }

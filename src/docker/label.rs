@@ -20,6 +20,8 @@ const CREATED_REVISION: &str = "dev.driftless.created-revision";
 const FRONT: &str = "dev.driftless.front";
 /// The id of what is not a replica.
 const OBJECT: &str = "dev.driftless.object";
+/// The name that the author chose for a container.
+pub(super) const NAME: &str = "dev.driftless.name";
 /// What the agent does for a replica, as JSON.
 pub(super) const CARE: &str = "dev.driftless.care";
 /// The hook after the start, as JSON: it runs again after every start by the agent.
@@ -52,20 +54,40 @@ pub(super) fn replica(desired: &Desired, workload: &Workload, id: &ObjectId, con
         (HASH, workload.hash.to_string()),
         (CREATED_REVISION, desired.revision.clone()),
         (CARE, json(&Care::new(workload, desired))),
-        ("io.kubernetes.pod.name", super::name::pod(id)),
-        ("io.kubernetes.pod.namespace", id.namespace.to_string()),
-        ("io.kubernetes.container.name", container.name.to_string()),
         ("com.centurylinklabs.watchtower.enable", "false".to_owned()),
     ]));
+    labels.extend(match id.kind {
+        Kind::ComposeService => compose(workload, id),
+        _ => map([
+            ("io.kubernetes.pod.name", super::name::pod(id)),
+            ("io.kubernetes.pod.namespace", id.namespace.to_string()),
+            ("io.kubernetes.container.name", container.name.to_string()),
+        ]),
+    });
+    labels.extend(workload.template.options.container_name.iter().map(|name| (NAME.to_owned(), name.clone())));
     if let Some(hook) = &container.post_start {
         labels.insert(POST_START.to_owned(), json(hook));
     }
     labels
 }
 
+/// Returns what `docker compose ls`, `ps` and `logs` look for. Networks and volumes do not carry them:
+/// `docker compose down -v` would remove those.
+fn compose(workload: &Workload, id: &ObjectId) -> Map {
+    map([
+        ("com.docker.compose.project", id.namespace.to_string()),
+        ("com.docker.compose.service", id.name.to_string()),
+        ("com.docker.compose.oneoff", "False".to_owned()),
+        ("com.docker.compose.config-hash", workload.hash.to_string()),
+        ("com.docker.compose.container-number", id.replica.as_ref().map(Name::to_string).unwrap_or_default()),
+        ("com.docker.compose.project.config_files", workload.place.file.clone()),
+    ])
+}
+
 /// Returns the labels of a front.
 pub(super) fn front(desired: &Desired, front: &Front) -> Map {
-    let mut labels = object(&desired.installation.owner, (!front.shared).then_some(&desired.application), &front.id);
+    let mut labels: Map = front.labels.clone().into_iter().collect();
+    labels.extend(object(&desired.installation.owner, (!front.shared).then_some(&desired.application), &front.id));
     labels.extend(map([
         (FRONT, front.label.clone()),
         (CREATED_REVISION, desired.revision.clone()),
@@ -86,6 +108,7 @@ pub(super) fn object(owner: &Name, application: Option<&Name>, id: &ObjectId) ->
 /// Tells whether a label is ours, or one that we add for other tools.
 pub(super) fn is_added(name: &str) -> bool {
     name.starts_with("dev.driftless.")
+        || name.starts_with("com.docker.compose.")
         || matches!(
             name,
             "io.kubernetes.pod.name"

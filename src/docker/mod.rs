@@ -22,6 +22,7 @@ mod image;
 mod label;
 mod name;
 mod network;
+mod option;
 mod pause;
 mod read;
 mod uninstall;

@@ -4,11 +4,15 @@
 //! step that is tried twice cannot make two.
 
 use crate::desired::ContentId;
-use crate::name::{Name, ObjectId};
+use crate::name::{Kind, Name, ObjectId};
 use crate::observed::Labels;
 
-/// Returns the name of a replica's container: `<namespace>_<workload>_<suffix>`.
+/// Returns the name of a replica's container: `<namespace>_<workload>_<suffix>`, or of a Compose service
+/// `<project>-<service>-<number>`.
 pub(super) fn replica(id: &ObjectId) -> String {
+    if id.kind == Kind::ComposeService {
+        return format!("{}-{}-{}", id.namespace, id.name, suffix(id));
+    }
     format!("{}_{}_{}", id.namespace, id.name, suffix(id))
 }
 

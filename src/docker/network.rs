@@ -2,13 +2,15 @@
 //!
 //! Network names are not unique on an engine, so a name that appears twice is repaired here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
 use bollard::models::{
     EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, Network as EngineNetwork, NetworkConnectRequest, NetworkCreateRequest,
 };
 use bollard::query_parameters::ListNetworksOptions;
+
+use ipnet::Ipv4Net;
 
 use crate::desired::{Desired, Network};
 use crate::host::Class;
@@ -17,13 +19,17 @@ use crate::name::{Kind, ObjectId};
 use super::error::{Accept, During, Error, text};
 use super::{Docker, answer, host, label};
 
+/// Networks of projects have 254 addresses each.
+const PROJECT_PREFIX: u8 = 24;
+
 impl Docker {
     pub(super) async fn create_network(&self, id: &ObjectId, desired: &Desired) -> Result<(), Error> {
         let network = desired.networks.get(id).ok_or_else(|| super::unknown("create", id))?;
         if self.repair_network(network).await? {
             return Ok(());
         }
-        let request = self.network_request(network, desired);
+        let subnet = self.free_subnet(network).await?;
+        let request = self.network_request(network, subnet, desired);
         if let Err(error) = self.inner.client.create_network(request).await {
             let words = text(&error);
             // Another call of ours may have come first, such as one before a crash.
@@ -80,8 +86,26 @@ impl Docker {
         Ok(networks.into_iter().filter(|network| network.name.as_deref() == Some(name)).collect())
     }
 
-    fn network_request(&self, network: &Network, desired: &Desired) -> NetworkCreateRequest {
+    /// Returns addresses for a network of a project whose author chose none: Docker's own would run out
+    /// after about thirty networks. `None` leaves the choice to Docker.
+    async fn free_subnet(&self, network: &Network) -> Result<Option<Ipv4Net>, Error> {
+        let ordinary = network.options.driver.as_deref().is_none_or(|driver| driver == "bridge");
+        if network.shared || !network.options.ipam.is_empty() || !ordinary {
+            return Ok(None);
+        }
         let layout = &self.inner.installation.layout;
+        let networks = self.inner.client.list_networks(None::<ListNetworksOptions>).await.during("list", "networks")?;
+        let mut taken: Vec<Ipv4Net> = networks.iter().flat_map(answer::subnets).filter_map(|subnet| subnet.parse().ok()).collect();
+        taken.extend(host::routes());
+        taken.push(layout.network);
+        let overlaps = |one: &Ipv4Net, other: &Ipv4Net| one.contains(&other.network()) || other.contains(&one.network());
+        let subnets = layout.pool.subnets(PROJECT_PREFIX).ok().into_iter().flatten();
+        Ok(subnets.into_iter().find(|subnet| !taken.iter().any(|known| overlaps(known, subnet))))
+    }
+
+    fn network_request(&self, network: &Network, subnet: Option<Ipv4Net>, desired: &Desired) -> NetworkCreateRequest {
+        let layout = &self.inner.installation.layout;
+        let options = &network.options;
         let config = IpamConfig {
             subnet: Some(layout.network.to_string()),
             ip_range: Some(layout.automatic().to_string()),
@@ -89,13 +113,30 @@ impl Docker {
             auxiliary_addresses: None,
         };
         let application = (!network.shared).then_some(&desired.application);
-        let mtu = host::mtu().map(|mtu| HashMap::from([("com.docker.network.driver.mtu".to_owned(), mtu.to_string())]));
+        let driver = options.driver.clone().unwrap_or_else(|| "bridge".to_owned());
+        let mtu = host::mtu().filter(|_| driver == "bridge").map(|mtu| ("com.docker.network.driver.mtu".to_owned(), mtu.to_string()));
+        let driver_opts: HashMap<String, String> = mtu.into_iter().chain(options.driver_opts.clone()).collect();
+        let written = options.ipam.iter().map(|config| IpamConfig {
+            subnet: config.get("subnet").cloned(),
+            ip_range: config.get("ip_range").cloned(),
+            gateway: config.get("gateway").cloned(),
+            auxiliary_addresses: None,
+        });
+        let chosen = subnet.map(|subnet| IpamConfig { subnet: Some(subnet.to_string()), ..IpamConfig::default() });
+        let configs: Vec<IpamConfig> = match network.shared {
+            true => vec![config],
+            false => written.chain(chosen).collect(),
+        };
+        let mut labels: label::Map = options.labels.clone().into_iter().collect();
+        labels.extend(label::object(&desired.installation.owner, application, &network.id));
         NetworkCreateRequest {
             name: network.host_name.clone(),
-            driver: Some("bridge".to_owned()),
-            ipam: network.shared.then(|| Ipam { config: Some(vec![config]), ..Ipam::default() }),
-            options: mtu,
-            labels: Some(label::object(&desired.installation.owner, application, &network.id)),
+            driver: Some(driver),
+            internal: Some(options.internal),
+            attachable: Some(options.attachable),
+            ipam: (!configs.is_empty()).then(|| Ipam { config: Some(configs), ..Ipam::default() }),
+            options: Some(driver_opts),
+            labels: Some(labels),
             ..NetworkCreateRequest::default()
         }
     }
@@ -103,22 +144,24 @@ impl Docker {
     /// Connects a container to a network that it was taken off.
     pub(super) async fn connect_container(&self, id: &ObjectId, container: &str, network: &str, desired: &Desired) -> Result<(), Error> {
         if !is_shared(desired, network) {
-            return self.connect_endpoint(container, network, None).await;
+            let replica = desired.workloads.get(&id.workload()).and_then(|workload| workload.template.options.aliases.get(network));
+            let front = desired.fronts.get(id).and_then(|front| front.aliases.get(network));
+            return self.connect_endpoint(container, network, None, replica.or(front)).await;
         }
         if id.kind == Kind::Front {
-            return self.connect_endpoint(container, network, Some(self.inner.installation.layout.front())).await;
+            return self.connect_endpoint(container, network, Some(self.inner.installation.layout.front()), None).await;
         }
         let address = match self.known_address(&super::name::replica(id)) {
             Some(address) => address,
             None => self.choose_address(network).await?,
         };
-        let connected = self.connect_endpoint(container, network, Some(address)).await;
+        let connected = self.connect_endpoint(container, network, Some(address), None).await;
         self.release_address(address);
         connected
     }
 
-    pub(super) async fn connect_endpoint(&self, container: &str, network: &str, address: Option<Ipv4Addr>) -> Result<(), Error> {
-        let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint(address)) };
+    pub(super) async fn connect_endpoint(&self, container: &str, network: &str, address: Option<Ipv4Addr>, aliases: Option<&BTreeSet<String>>) -> Result<(), Error> {
+        let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint(address, aliases)) };
         match self.inner.client.connect_network(network, request).await {
             Err(error) if text(&error).contains("already exists in network") => Ok(()),
             other => other.during("connect to the network", network),
@@ -133,7 +176,8 @@ pub(super) fn is_shared(desired: &Desired, network: &str) -> bool {
 }
 
 /// Returns an endpoint with a static address, or one that Docker chooses.
-pub(super) fn endpoint(address: Option<Ipv4Addr>) -> EndpointSettings {
+pub(super) fn endpoint(address: Option<Ipv4Addr>, aliases: Option<&BTreeSet<String>>) -> EndpointSettings {
     let ipam = address.map(|address| EndpointIpamConfig { ipv4_address: Some(address.to_string()), ..EndpointIpamConfig::default() });
-    EndpointSettings { ipam_config: ipam, ..EndpointSettings::default() }
+    let aliases = aliases.map(|aliases| aliases.iter().cloned().collect());
+    EndpointSettings { ipam_config: ipam, aliases, ..EndpointSettings::default() }
 }

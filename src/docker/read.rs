@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, ImageConfig, ImageSummary,
+    ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, HealthStatusEnum, ImageConfig, ImageSummary,
     Network as EngineNetwork, Volume as EngineVolume,
 };
 use bollard::query_parameters::{ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::observed::{Container, Labels, Live, Network, State, Volume};
+use crate::observed::{Container, Health, Labels, Live, Network, State, Volume};
 use crate::time::Time;
 
 use super::answer::{
@@ -244,6 +244,7 @@ fn foreign(listed: &ContainerSummary) -> Container {
         volumes: volume_names(mounts, false),
         fields: BTreeMap::new(),
         care: None,
+        health: None,
     }
 }
 
@@ -280,6 +281,24 @@ fn own(found: &ContainerInspectResponse, volumes: &Volumes<'_>) -> Container {
         volumes: volume_names(mounts, false).into_iter().chain(parts.iter().map(|(name, _)| name.clone())).collect(),
         fields: BTreeMap::new(),
         care: json_label(found, label::CARE),
+        health: health(found),
+    }
+}
+
+/// Returns what the engine's own question about a container's health says.
+fn health(found: &ContainerInspectResponse) -> Option<Health> {
+    let health = found.state.as_ref()?.health.as_ref()?;
+    match health.status? {
+        HealthStatusEnum::STARTING => Some(Health::Starting),
+        HealthStatusEnum::UNHEALTHY => Some(Health::Bad),
+        HealthStatusEnum::HEALTHY => {
+            // The engine keeps the last answers, oldest first.
+            let answers = health.log.iter().flatten().rev();
+            let good = answers.take_while(|answer| answer.exit_code == Some(0)).last();
+            let since = good.and_then(|answer| Time::parse(answer.end.as_ref()?)).unwrap_or_default();
+            Some(Health::Good(since))
+        }
+        _ => None,
     }
 }
 

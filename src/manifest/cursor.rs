@@ -264,6 +264,11 @@ impl<'a> Fields<'a> {
         self.known.extend(names);
     }
 
+    /// Takes note of fields whose names pass a test; they mean nothing here, and may be written.
+    pub fn ignore_where(&mut self, test: impl Fn(&str) -> bool) {
+        self.known.extend(self.entries.iter().map(|(key, _)| key.value.as_str()).filter(|key| test(key)));
+    }
+
     /// Takes no notice of the fields that were not asked for, because what the map is could not be told.
     pub fn ignore_rest(&mut self) {
         self.unknown = true;

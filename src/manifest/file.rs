@@ -7,19 +7,44 @@ use super::{Entry, Format, Tree};
 
 const COMPOSE: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 
-/// Returns the manifests of a folder in the order of their paths, with their numbers in the tree.
-pub fn manifests<'a>(tree: &'a Tree, format: Format, sink: &Sink) -> Vec<(u32, &'a [u8])> {
-    let entries = || (0_u32..).zip(&tree.files).filter(|(_, (path, _))| !path.split('/').any(|part| part.starts_with('.')));
-    let whole = |file| Span { file, ..Span::default() };
-    let compose = entries().find(|(_, (path, _))| COMPOSE.contains(&path.as_str()));
-    match (format, compose) {
-        (Format::Kubernetes, _) | (Format::Auto, None) => {}
-        (_, compose) => {
-            let file = compose.map_or(u32::MAX, |(number, _)| number);
-            sink.error_with("compose", whole(file), "Compose files are not supported yet", "write Kubernetes manifests");
-            return Vec::new();
+/// Returns the numbers of the Compose files of a folder, the base before its `.override`; `None` if the
+/// folder is read as Kubernetes manifests.
+pub fn compose(tree: &Tree, format: Format, sink: &Sink) -> Option<Vec<u32>> {
+    let number = |path: &str| tree.files.keys().position(|known| known == path).and_then(|at| u32::try_from(at).ok());
+    let base = COMPOSE.iter().find_map(|path| Some((*path, number(path)?)));
+    let (path, base) = match (format, base) {
+        (Format::Kubernetes, _) | (Format::Auto, None) => return None,
+        (Format::Compose, None) => {
+            let hint = format!("one of {} is read", COMPOSE.join(", "));
+            sink.error_with("no-manifest", Span { file: u32::MAX, ..Span::default() }, "there is no Compose file in the folder", hint);
+            return Some(Vec::new());
+        }
+        (_, Some(base)) => base,
+    };
+    let (stem, _) = path.rsplit_once('.').unwrap_or((path, ""));
+    let over = ["yaml", "yml"].iter().find_map(|ending| number(&format!("{stem}.override.{ending}")));
+    two_formats(tree, sink);
+    Some([Some(base), over].into_iter().flatten().collect())
+}
+
+/// Reports Kubernetes manifests beside a Compose file.
+fn two_formats(tree: &Tree, sink: &Sink) {
+    for (number, (path, entry)) in (0_u32..).zip(&tree.files) {
+        let manifest = !path.contains('/') && !path.starts_with('.') && (path.ends_with(".yaml") || path.ends_with(".yml"));
+        let Entry::File { bytes, .. } = entry else { continue };
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        let has = |key: &str| text.lines().any(|line| line.starts_with(key));
+        if manifest && has("apiVersion:") && has("kind:") {
+            let hint = "keep the two formats in folders of their own, or write `format` in the Application";
+            sink.error_with("two-formats", Span { file: number, ..Span::default() }, "a Kubernetes manifest stands beside a Compose file", hint);
         }
     }
+}
+
+/// Returns the manifests of a folder in the order of their paths, with their numbers in the tree.
+pub fn manifests<'a>(tree: &'a Tree, sink: &Sink) -> Vec<(u32, &'a [u8])> {
+    let entries = || (0_u32..).zip(&tree.files).filter(|(_, (path, _))| !path.split('/').any(|part| part.starts_with('.')));
+    let whole = |file| Span { file, ..Span::default() };
     let mut folders = Vec::new();
     for (number, (path, _)) in entries() {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));

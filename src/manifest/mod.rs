@@ -4,7 +4,9 @@
 //! gives a desired state only if nothing is. It reads no files itself: a `Tree` has them.
 
 pub mod cursor;
+mod compose;
 pub mod file;
+mod image;
 mod kubernetes;
 pub mod load;
 pub mod node;
@@ -56,15 +58,18 @@ pub enum Format {
 pub fn build(tree: &Tree, context: &Context) -> Result<Desired, Vec<Finding>> {
     let names = tree.files.keys().cloned().collect();
     let sink = Sink::new(names);
-    let mut documents = Vec::new();
-    for (number, bytes) in file::manifests(tree, context.format, &sink) {
-        documents.extend(load::load(bytes, number, Schema::Yaml11, &sink));
-    }
-    let desired = kubernetes::build(documents, context, &sink);
+    let desired = match file::compose(tree, context.format, &sink) {
+        Some(files) => compose::build(tree, &files, context, &sink),
+        None => {
+            let manifests = file::manifests(tree, &sink);
+            let documents = manifests.into_iter().flat_map(|(number, bytes)| load::load(bytes, number, Schema::Yaml11, &sink));
+            Some(kubernetes::build(documents.collect(), context, &sink))
+        }
+    };
     let findings = sink.into_findings();
-    match refuses(&findings) {
-        true => Err(findings),
-        false => Ok(Desired { findings, ..desired }),
+    match desired.filter(|_| !refuses(&findings)) {
+        None => Err(findings),
+        Some(desired) => Ok(Desired { findings, ..desired }),
     }
 }
 

@@ -67,6 +67,19 @@ pub struct Container {
     pub fields: BTreeMap<String, Field>,
     /// What the agent does for it, as written when it was created.
     pub care: Option<Care>,
+    /// What the engine's own question about its health says, if it asks one.
+    pub health: Option<Health>,
+}
+
+/// What the engine's own question about a container's health says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It has not been answered yet.
+    Starting,
+    /// The answers are good, as far back as the engine remembers them since then.
+    Good(Time),
+    /// Too many answers were bad.
+    Bad,
 }
 
 /// One field of a live container.

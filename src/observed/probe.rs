@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::desired::{Care, Probe};
 use crate::time::Time;
 
-use super::{Container, State};
+use super::{Container, Health, State};
 
 /// What probes said about one start of one container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,7 +54,7 @@ impl Question {
 
 /// Returns since when a container has been ready, or `None` if it is not.
 ///
-/// With a readiness probe the probe decides. Without one the container must have run for `settle`,
+/// If the engine asks for its health itself, that decides; with a readiness probe the probe does. Without one the container must have run for `settle`,
 /// and of its targeted TCP ports those must accept that accepted in a healthy revision (`accepted`);
 /// as long as nothing is known of that, one is enough.
 pub fn ready_since(container: &Container, probing: Option<&Probing>, care: &Care, accepted: &BTreeSet<u16>) -> Option<Time> {
@@ -66,6 +66,11 @@ pub fn ready_since(container: &Container, probing: Option<&Probing>, care: &Care
     let probing = probing.filter(|probing| probing.started == Some(started)).unwrap_or(&nothing);
     if probing.must_restart {
         return None;
+    }
+    match container.health {
+        Some(Health::Good(since)) => return Some(since.max(started)),
+        Some(Health::Starting | Health::Bad) => return None,
+        None => {}
     }
     let startup = match &care.probes.startup {
         Some(_) => probing.startup_passed?,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::desired::{Care, HostPort, PullPolicy, Workload};
 use crate::hash::Match;
 use crate::name::ObjectId;
-use crate::observed::{Container, Labels, Observed, State, ready_since};
+use crate::observed::{Container, Health, Labels, Observed, State, ready_since};
 use crate::time::Time;
 
 use super::drift;
@@ -104,6 +104,7 @@ impl<'a> Replica<'a> {
         let unready = must_restart
             || container.state != State::Running
             || probing.is_some_and(|probing| probing.unready)
+            || container.health == Some(Health::Bad)
             || (joined.is_some() && as_joined.is_none());
         let has_service = facts.is_some_and(|facts| facts.has_service);
         let served = as_joined.is_some_and(|joined| !has_service || joined.is_served(observed.traffic.acknowledged));

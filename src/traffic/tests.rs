@@ -67,6 +67,7 @@ fn workload(text: &str, replicas: u32) -> Workload {
         annotations: BTreeMap::new(),
         hostname: None,
         grace: Duration::from_secs(1),
+        options: Default::default(),
     };
     let key = installation().key;
     let spec = Spec::new(&template, Restart::Always, |_| String::new(), &key);
@@ -78,6 +79,7 @@ fn workload(text: &str, replicas: u32) -> Workload {
         goal: Goal::Serving,
         strategy: Strategy::Recreate,
         exclusive: Vec::new(),
+        dependencies: Vec::new(),
         min_ready: Duration::ZERO,
         settle: Duration::ZERO,
         deadline: None,
@@ -113,6 +115,8 @@ fn desired(replicas: u32, services: Vec<Service>) -> Desired {
         networks: vec!["driftless-abc".to_owned()],
         shared: true,
         label: "services".to_owned(),
+        aliases: Default::default(),
+        labels: Default::default(),
     };
     Desired {
         application: name("shop"),

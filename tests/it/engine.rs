@@ -124,7 +124,7 @@ impl Bench {
         let owner = &self.installation.owner;
         let host_name = format!("driftless-{owner}");
         let name = Name::try_from(host_name.as_str()).expect("a name");
-        Network { id: ObjectId::new(owner.clone(), Kind::Network, name), host_name, shared: true }
+        Network { id: ObjectId::new(owner.clone(), Kind::Network, name), host_name, shared: true, options: Default::default() }
     }
 
     /// Returns the front of the shared network.
@@ -136,6 +136,8 @@ impl Bench {
             networks: vec![self.network().host_name],
             shared: true,
             label: "services".to_owned(),
+            aliases: Default::default(),
+            labels: Default::default(),
         }
     }
 
@@ -178,6 +180,7 @@ impl Bench {
             annotations: BTreeMap::new(),
             hostname: None,
             grace: Duration::from_secs(1),
+            options: Default::default(),
         }
     }
 
@@ -202,6 +205,7 @@ impl Bench {
             goal: Goal::Serving,
             strategy: Strategy::Recreate,
             exclusive: Vec::new(),
+            dependencies: Vec::new(),
             min_ready: Duration::ZERO,
             settle: Duration::ZERO,
             deadline: None,
@@ -222,7 +226,7 @@ impl Bench {
     pub fn add_volume(&self, desired: &mut Desired, name: &str) -> ObjectId {
         let id = self.id(Kind::PersistentVolumeClaim, name);
         let host_name = format!("{}_{name}", self.namespace());
-        desired.volumes.insert(id.clone(), Volume { id: id.clone(), host_name, single_writer: true });
+        desired.volumes.insert(id.clone(), Volume { id: id.clone(), host_name, single_writer: true, options: Default::default() });
         id
     }
 

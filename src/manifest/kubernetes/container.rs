@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use crate::desired::{FieldRef, Hook, HostPort, Probes, PullPolicy, Resources};
 use crate::manifest::cursor::{Cursor, Fields};
+use crate::manifest::image;
 use crate::manifest::node::{Located, Span, Value};
 use crate::name::{self, Kind, Name};
 
@@ -12,7 +13,7 @@ use super::meta::checked;
 use super::security::{self, Security};
 use super::service::{self, PROTOCOLS};
 use super::volume::{self, VolumeMount};
-use super::{image, probe, resource};
+use super::{probe, resource};
 
 /// A container as written.
 pub struct Container {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::{
     self, Backend, Container, Content, ContentId, Desired, EmptyDir, Exclusive, Front, Goal, Identity, Mount, MountSource, Network,
-    Restart, ServicePort, Spec, Template, Text, Volume, Workload,
+    Options, Restart, ServicePort, Spec, Template, Text, Volume, Workload,
 };
 use crate::manifest::Context;
 use crate::manifest::cursor::nearest;
@@ -57,19 +57,21 @@ pub fn lower(objects: &Objects, context: &Context, sink: &Sink) -> Desired {
 fn shared(owner: &Name) -> (BTreeMap<ObjectId, Network>, BTreeMap<ObjectId, Front>) {
     let host_name = format!("driftless-{owner}");
     let id = |kind, name: &str| ObjectId::new(owner.clone(), kind, Name::try_from(name).expect("a valid name"));
-    let network = Network { id: id(Kind::Network, &host_name), host_name: host_name.clone(), shared: true };
+    let network = Network { id: id(Kind::Network, &host_name), host_name: host_name.clone(), shared: true, options: Default::default() };
     let front = Front {
         id: id(Kind::Front, "services"),
         host_name: format!("{host_name}-front"),
         networks: vec![host_name],
         shared: true,
         label: "services".to_owned(),
+        aliases: BTreeMap::new(),
+        labels: BTreeMap::new(),
     };
     ([(network.id.clone(), network)].into(), [(front.id.clone(), front)].into())
 }
 
 fn volume(id: &ObjectId, single_writer: bool) -> Volume {
-    Volume { id: id.clone(), host_name: volume_name(id), single_writer }
+    Volume { id: id.clone(), host_name: volume_name(id), single_writer, options: Default::default() }
 }
 
 /// The name on the host of a claim's volume.
@@ -107,6 +109,7 @@ impl Lower<'_> {
             goal: Goal::Serving,
             strategy: written.strategy,
             exclusive,
+            dependencies: Vec::new(),
             min_ready: written.min_ready,
             settle: wishes.settle.unwrap_or(settings.settle),
             deadline: (deadline.as_secs() < NEVER).then_some(deadline),
@@ -190,6 +193,7 @@ impl Build<'_> {
             annotations: annotations.clone(),
             hostname: None,
             grace: *grace,
+            options: Options::default(),
         }
     }
 

@@ -7,12 +7,12 @@ mod annotation;
 mod check;
 mod claim;
 mod container;
-mod content;
+pub(super) mod content;
 mod data;
 mod deployment;
 mod env;
 mod expand;
-mod image;
+
 mod index;
 mod lower;
 mod meta;

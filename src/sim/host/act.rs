@@ -122,6 +122,7 @@ impl Host {
             let volume = match &mount.source {
                 MountSource::Volume(id) => desired.volumes.get(id).map(|volume| volume.host_name.clone()),
                 MountSource::Content(id) => Some(content_volume(&id.0)),
+                MountSource::External(name) => Some(name.clone()),
                 MountSource::EmptyDir(_) | MountSource::Host { .. } => None,
             };
             container.volumes.extend(volume.clone());
@@ -156,6 +157,7 @@ impl Host {
             volumes: BTreeSet::new(),
             fields: BTreeMap::new(),
             care: None,
+            health: None,
         }
     }
 

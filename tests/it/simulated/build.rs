@@ -95,7 +95,7 @@ pub fn application(application: &str, revision: &str, deployments: impl IntoIter
         settings: Settings::default(),
         workloads: BTreeMap::new(),
         services: BTreeMap::new(),
-        networks: BTreeMap::from([(network.clone(), Network { id: network, host_name: NETWORK.to_owned(), shared: true })]),
+        networks: BTreeMap::from([(network.clone(), Network { id: network, host_name: NETWORK.to_owned(), shared: true, options: Default::default() })]),
         volumes: BTreeMap::new(),
         contents: BTreeMap::new(),
         fronts: BTreeMap::from([(
@@ -106,6 +106,8 @@ pub fn application(application: &str, revision: &str, deployments: impl IntoIter
                 networks: vec![NETWORK.to_owned()],
                 shared: true,
                 label: "services".to_owned(),
+                aliases: Default::default(),
+                labels: Default::default(),
             },
         )]),
         findings: Vec::new(),
@@ -137,7 +139,7 @@ fn add(desired: &mut Desired, asked: Deployment) {
     if let Some(volume) = &asked.volume {
         let volume_id = ObjectId::new(namespace.clone(), Kind::PersistentVolumeClaim, name(volume));
         let host_name = format!("{namespace}_{volume}");
-        desired.volumes.insert(volume_id.clone(), Volume { id: volume_id.clone(), host_name, single_writer: true });
+        desired.volumes.insert(volume_id.clone(), Volume { id: volume_id.clone(), host_name, single_writer: true, options: Default::default() });
         exclusive.push(Exclusive::Volume(volume_id.clone()));
         mounts.push(Mount { target: "/data".to_owned(), source: MountSource::Volume(volume_id), sub_path: None, read_only: false });
     }
@@ -169,6 +171,7 @@ fn add(desired: &mut Desired, asked: Deployment) {
         goal: Goal::Serving,
         strategy: asked.strategy,
         exclusive,
+        dependencies: Vec::new(),
         min_ready: asked.min_ready,
         settle: desired.settings.settle,
         deadline: Some(asked.deadline),
@@ -195,6 +198,7 @@ fn template(asked: &Deployment, mounts: Vec<Mount>) -> Template {
         annotations: BTreeMap::new(),
         hostname: None,
         grace: asked.grace,
+        options: Default::default(),
     }
 }
 

@@ -1,0 +1,221 @@
+//! What only Compose can ask of the engine, beyond what both formats have.
+//!
+//! Everything here has a default that asks for nothing and leaves no trace in a hash, so a template of
+//! the other format does not know that it exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+/// What only Compose can ask of the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// The container's name, instead of the one that follows from project, service and number.
+    pub container_name: Option<String>,
+    /// Names that Docker's own resolver answers with the replica, by the name on the host of the network.
+    pub aliases: BTreeMap<String, BTreeSet<String>>,
+    /// `host` or `none`: the replica is on no network of the engine.
+    pub network_mode: Option<String>,
+    /// The domain name.
+    pub domainname: Option<String>,
+    /// Lines of `/etc/hosts`, `NAME:ADDRESS`, sorted.
+    pub extra_hosts: Vec<String>,
+    /// Resolvers.
+    pub dns: Vec<String>,
+    /// Search domains.
+    pub dns_search: Vec<String>,
+    /// Options of the resolver.
+    pub dns_options: Vec<String>,
+    /// Who asks for the replica's health.
+    pub health: Healthcheck,
+    /// The signal that asks it to stop; by default the image's.
+    pub stop_signal: Option<String>,
+    /// A small init process is its first.
+    pub init: bool,
+    /// Options of the engine's security modules, sorted.
+    pub security_opt: Vec<String>,
+    /// Further groups by name, sorted.
+    pub group_names: Vec<String>,
+    /// Limits of the process, soft and hard, by name.
+    pub ulimits: BTreeMap<String, Range>,
+    /// Kernel parameters of its namespaces.
+    pub sysctls: BTreeMap<String, String>,
+    /// Bytes of `/dev/shm`.
+    pub shm_size: Option<u64>,
+    /// Devices of the host, `HOST:CONTAINER:PERMISSIONS`, sorted.
+    pub devices: Vec<String>,
+    /// `host`: it sees the host's processes.
+    pub pid: Option<String>,
+    /// The engine's word for its shared memory.
+    pub ipc: Option<String>,
+    /// The platform of its image, `os/architecture[/variant]`.
+    pub platform: Option<String>,
+    /// The driver that takes its output, and the driver's options.
+    pub logging: Option<(String, BTreeMap<String, String>)>,
+    /// Folders in memory by their path, each with the engine's options.
+    pub tmpfs: BTreeMap<String, String>,
+    /// Data volumes begin with the image's files at their path, except at these paths.
+    pub no_copy: BTreeSet<String>,
+    /// How often the engine restarts it after a failure; `None` is without end.
+    pub retries: Option<u32>,
+}
+
+/// A soft and a hard limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// What is in force.
+    pub soft: i64,
+    /// How far the process may raise it.
+    pub hard: i64,
+}
+
+/// Who asks for a replica's health.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Healthcheck {
+    /// The agent, by the template's probes; the image's own check is switched off.
+    #[default]
+    Agent,
+    /// The engine, if the image says how.
+    Image,
+    /// Nobody.
+    Nobody,
+    /// The engine.
+    Engine(HealthCheck),
+}
+
+/// A question that the engine asks (Docker `HEALTHCHECK`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// `CMD` or `CMD-SHELL` and the command; empty is the image's.
+    pub test: Vec<String>,
+    /// Milliseconds from answer to question; 0 is the image's, or 30 s. Likewise below.
+    pub interval: u64,
+    /// How long an answer may take.
+    pub timeout: u64,
+    /// How long bad answers do not count after the start.
+    pub start_period: u64,
+    /// So many bad answers in a row turn it bad.
+    pub retries: u32,
+}
+
+/// How a network is made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NetworkOptions {
+    /// The driver; by default `bridge`.
+    pub driver: Option<String>,
+    /// The driver's options.
+    pub driver_opts: BTreeMap<String, String>,
+    /// Nothing outside of the host can be reached.
+    pub internal: bool,
+    /// Containers can be put on it by hand.
+    pub attachable: bool,
+    /// Its addresses, if their author chose them: subnet, range and gateway.
+    pub ipam: Vec<BTreeMap<String, String>>,
+    /// The author's labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How a volume is made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VolumeOptions {
+    /// The driver; by default `local`.
+    pub driver: Option<String>,
+    /// The driver's options.
+    pub driver_opts: BTreeMap<String, String>,
+    /// The author's labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Options {
+    /// Hands over the options that are set, by path, in canonical form.
+    pub(super) fn fields(&self, put: &mut impl FnMut(String, String)) {
+        let Options {
+            container_name,
+            aliases,
+            network_mode,
+            domainname,
+            extra_hosts,
+            dns,
+            dns_search,
+            dns_options,
+            health,
+            stop_signal,
+            init,
+            security_opt,
+            group_names,
+            ulimits,
+            sysctls,
+            shm_size,
+            devices,
+            pid,
+            ipc,
+            platform,
+            logging,
+            tmpfs,
+            no_copy,
+            retries,
+        } = self;
+        for (network, names) in aliases.iter().filter(|(_, names)| !names.is_empty()) {
+            put(format!("aliases[{network}]"), json(names));
+        }
+        for (path, text) in [
+            ("container_name", container_name),
+            ("network_mode", network_mode),
+            ("domainname", domainname),
+            ("stop_signal", stop_signal),
+            ("pid", pid),
+            ("ipc", ipc),
+            ("platform", platform),
+        ] {
+            if let Some(text) = text {
+                put(path.to_owned(), text.clone());
+            }
+        }
+        for (path, list) in [
+            ("extra_hosts", extra_hosts),
+            ("dns", dns),
+            ("dns_search", dns_search),
+            ("dns_opt", dns_options),
+            ("security_opt", security_opt),
+            ("group_add", group_names),
+            ("devices", devices),
+        ] {
+            if !list.is_empty() {
+                put(path.to_owned(), json(list));
+            }
+        }
+        match health {
+            Healthcheck::Agent | Healthcheck::Image => {}
+            Healthcheck::Nobody => put("healthcheck".to_owned(), "none".to_owned()),
+            Healthcheck::Engine(check) => put("healthcheck".to_owned(), json(check)),
+        }
+        if *init {
+            put("init".to_owned(), "true".to_owned());
+        }
+        for (name, range) in ulimits {
+            put(format!("ulimits[{name}]"), format!("{}:{}", range.soft, range.hard));
+        }
+        for (name, value) in sysctls {
+            put(format!("sysctls[{name}]"), value.clone());
+        }
+        if let Some(bytes) = shm_size {
+            put("shm_size".to_owned(), bytes.to_string());
+        }
+        if let Some(logging) = logging {
+            put("logging".to_owned(), json(logging));
+        }
+        for (path, options) in tmpfs {
+            put(format!("mounts[{path}]"), format!("tmpfs {options}").trim_end().to_owned());
+        }
+        for path in no_copy {
+            put(format!("nocopy[{path}]"), "true".to_owned());
+        }
+        if let Some(retries) = retries {
+            put("restart_retries".to_owned(), retries.to_string());
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("lists and plain structs become JSON")
+}

@@ -1,0 +1,168 @@
+//! `.env` and `env_file`: lines of `NAME=VALUE`.
+//!
+//! Double quotes and no quotes interpolate, single quotes do not (Compose specification, "Env_file
+//! format"). Values are bounded, because one may be made of others.
+
+use std::collections::BTreeMap;
+
+use crate::manifest::node::Span;
+use crate::manifest::sink::Sink;
+use crate::manifest::{Entry, Tree};
+
+use super::interpolate::Variables;
+
+/// The longest value; the kernel takes no longer one.
+const LONGEST: usize = 128 << 10;
+
+/// Returns the number of a file of the tree.
+pub fn number(tree: &Tree, path: &str) -> Option<u32> {
+    tree.files.keys().position(|known| known == path).and_then(|at| u32::try_from(at).ok())
+}
+
+/// Returns the text of a file of the repository; otherwise says at `span` why there is none.
+pub fn file<'a>(tree: &'a Tree, path: &str, span: Span, sink: &Sink) -> Option<&'a str> {
+    match tree.files.get(path) {
+        Some(Entry::File { bytes, .. }) => match std::str::from_utf8(bytes) {
+            Ok(text) => return Some(text.strip_prefix('\u{feff}').unwrap_or(text)),
+            Err(_) => sink.error("not-text", span, format!("`{path}` is not UTF-8 text")),
+        },
+        other => unreadable(other, path, span, sink),
+    }
+    None
+}
+
+/// Says why there is no file at a path.
+pub fn unreadable(entry: Option<&Entry>, path: &str, span: Span, sink: &Sink) {
+    let shown = path.escape_debug();
+    match entry {
+        Some(Entry::TooLarge { size }) => sink.error("file-too-large", span, format!("`{shown}` has {size} bytes, more than are read")),
+        Some(Entry::Lfs) => {
+            sink.error_with("git-lfs", span, format!("`{shown}` is the placeholder of a file that is kept in Git LFS"), "fetch it with `git lfs pull`, or commit the file itself");
+        }
+        Some(Entry::Submodule) => sink.error("submodule", span, format!("`{shown}` is in a submodule, which is not read")),
+        Some(Entry::Outside { target }) => {
+            sink.error("outside-link", span, format!("`{shown}` is a symbolic link to `{target}`, which is outside of the repository"));
+        }
+        Some(Entry::Dangling { target }) => {
+            sink.error("dangling-link", span, format!("`{shown}` is a symbolic link to `{target}`, which does not exist"));
+        }
+        _ => sink.error_with("missing-file", span, format!("there is no file `{shown}` in the application's folder"), "only files of the repository are read"),
+    }
+}
+
+/// Reads lines of `NAME=VALUE`. `known` is what values may refer to, besides what comes before them; a
+/// name without `=` takes its value from there.
+pub fn read(text: &str, file: u32, known: &BTreeMap<String, String>, sink: &Sink) -> BTreeMap<String, String> {
+    let mut scope = known.clone();
+    let mut read = BTreeMap::new();
+    let mut lines = (1_u32..).zip(text.lines());
+    while let Some((line, written)) = lines.next() {
+        // Values may be secret, so the line is not shown.
+        let span = Span { file, line, column: 1, length: 0 };
+        let trimmed = written.trim();
+        if trimmed.is_empty() || trimmed.starts_with('#') {
+            continue;
+        }
+        let trimmed = trimmed.strip_prefix("export ").unwrap_or(trimmed);
+        let Some((name, value)) = trimmed.split_once(['=', ':']) else {
+            if let Some(value) = known.get(trimmed) {
+                read.insert(trimmed.to_owned(), value.clone());
+            }
+            continue;
+        };
+        let name = name.trim_end();
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            sink.error("bad-variable", span, "this line is not `NAME=VALUE`");
+            continue;
+        }
+        let mut value = value.trim_start().to_owned();
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+        if let Some(quote) = quote {
+            // A quoted value may have several lines.
+            while end_of_quote(&value, quote).is_none() {
+                let Some((_, next)) = lines.next() else { break };
+                value.push('\n');
+                value.push_str(next);
+            }
+        }
+        let value = match (quote, quote.and_then(|quote| end_of_quote(&value, quote))) {
+            (Some('\''), Some(end)) => Ok(value[1..end].replace("\\'", "'")),
+            (Some(_), Some(end)) => Variables::new(&scope).text(&unescape(&value[1..end]), 0),
+            (Some(_), None) => Err("a quote is not closed".to_owned()),
+            (None, _) => Variables::new(&scope).text(without_comment(&value), 0),
+        };
+        match value {
+            Ok(value) if value.len() > LONGEST => sink.error("too-large", span, format!("the value of `{name}` has more than 128 KiB")),
+            Ok(value) => {
+                // What was granted wins over what a file says.
+                scope.entry(name.to_owned()).or_insert_with(|| value.clone());
+                read.insert(name.to_owned(), value);
+            }
+            Err(problem) => sink.error("bad-variable", span, format!("the value of `{name}` cannot be read: {problem}")),
+        }
+    }
+    read
+}
+
+fn end_of_quote(value: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    value.char_indices().skip(1).find_map(|(at, c)| {
+        let ends = c == quote && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends.then_some(at)
+    })
+}
+
+fn unescape(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, c == '\\') {
+            (_, true) => match chars.next() {
+                Some('n') => out.push('\n'),
+                Some('r') => out.push('\r'),
+                Some('t') => out.push('\t'),
+                Some('$') => out.push_str("$$"),
+                Some(c @ ('"' | '\\')) => out.push(c),
+                Some(c) => out.extend(['\\', c]),
+                None => out.push('\\'),
+            },
+            (c, false) => out.push(c),
+        }
+    }
+    out
+}
+
+/// A `#` after white space begins a comment.
+fn without_comment(value: &str) -> &str {
+    let end = value.match_indices('#').find(|(at, _)| value[..*at].ends_with(char::is_whitespace)).map_or(value.len(), |(at, _)| at);
+    value[..end].trim_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_compose_does() {
+        let text = "# comment\nA=1\nexport B = two words # comment\nC='$A' \nD=\"x\\n${A}\"\nE=${A}${B}\nF=\nG\nH=a#b\nI: colon\n";
+        let known = BTreeMap::from([("G".to_owned(), "granted".to_owned())]);
+        let sink = Sink::new(vec![".env".to_owned()]);
+        let read = read(text, 0, &known, &sink);
+        let pairs: Vec<String> = read.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected = ["A=1", "B=two words", "C=$A", "D=x\n1", "E=1two words", "F=", "G=granted", "H=a#b", "I=colon"];
+        assert_eq!(pairs, expected);
+        assert_eq!(sink.errors(), 0);
+    }
+
+    #[test]
+    fn values_that_grow_without_end_are_refused() {
+        let mut text = "A0=xxxxxxxxxxxxxxxx\n".to_owned();
+        for index in 1..40 {
+            text.push_str(&format!("A{index}=$A{0}$A{0}\n", index - 1));
+        }
+        let sink = Sink::new(vec![".env".to_owned()]);
+        let _ = read(&text, 0, &BTreeMap::new(), &sink);
+        assert!(sink.errors() > 0);
+    }
+}

@@ -1,0 +1,416 @@
+//! A project, as written, to the desired state: references looked up, defaults applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::desired::{
+    Amount, Backend, Container, Content, ContentId, Dependency, Desired, Exclusive, Front, Goal, Identity, MountSource, Network,
+    Probes, Protocol, ServicePort, Spec, Strategy, Template, Text, Volume, Workload,
+};
+use crate::desired;
+use crate::manifest::cursor::nearest;
+use crate::manifest::node::Located;
+use crate::manifest::sink::Sink;
+use crate::manifest::{Context, Tree};
+use crate::name::{Kind, Name, ObjectId};
+
+use super::mount::{self, Mounts};
+use super::service::Service;
+use super::{Project, env, label};
+
+/// Lowers a project.
+pub fn lower(project: &Project, variables: &BTreeMap<String, String>, tree: &Tree, context: &Context, sink: &Sink) -> Desired {
+    let settings = &context.settings.compose;
+    let default_root = format!("/var/lib/driftless/data/{}", context.application);
+    let data_root = settings.data_root.as_deref().unwrap_or(&default_root);
+    let mounts = Mounts { project, tree, sink, key: &context.installation.key, data_root };
+    let enabled = |service: &Service| service.profiles.is_empty() || service.profiles.iter().any(|it| settings.profiles.contains(it));
+    let services: BTreeMap<&str, &Service> =
+        project.services.iter().filter(|(_, service)| enabled(service)).map(|(name, service)| (name.value.as_str(), service)).collect();
+    if services.is_empty() && sink.errors() == 0 {
+        let span = project.services.first().map(|(name, _)| name.span).unwrap_or_default();
+        sink.warning("nothing", span, "no service is enabled", "write `services`, or enable a profile of theirs");
+    }
+    let mut lower = Lower { project, variables, tree, context, sink, mounts, services, writers: BTreeMap::new(), contents: BTreeMap::new() };
+    lower.count_writers();
+    cycles(&lower.services, sink);
+    lower.all()
+}
+
+struct Lower<'a> {
+    project: &'a Project,
+    variables: &'a BTreeMap<String, String>,
+    tree: &'a Tree,
+    context: &'a Context,
+    sink: &'a Sink,
+    mounts: Mounts<'a>,
+    services: BTreeMap<&'a str, &'a Service>,
+    /// How many replicas write each volume.
+    writers: BTreeMap<String, u32>,
+    contents: BTreeMap<ContentId, Content>,
+}
+
+impl Lower<'_> {
+    fn all(&mut self) -> Desired {
+        let (mut workloads, mut fronts, mut services) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut used = BTreeSet::new();
+        for (name, service) in self.services.clone() {
+            let Some(id) = self.id(Kind::ComposeService, name) else { continue };
+            let front = self.front(name, service);
+            let workload = self.workload(&id, service, front.is_some());
+            used.extend(workload.template.networks.iter().cloned());
+            if let Some(front) = front {
+                services.insert(front.id.clone(), self.service(&front, &id, service));
+                fronts.insert(front.id.clone(), front);
+            }
+            workloads.insert(id, workload);
+        }
+        self.check_names(&workloads);
+        let Context { application, revision, installation, settings, .. } = self.context;
+        Desired {
+            application: application.clone(),
+            revision: revision.clone(),
+            installation: installation.clone(),
+            settings: settings.clone(),
+            workloads,
+            services,
+            networks: self.networks(&used),
+            volumes: self.volumes(),
+            contents: std::mem::take(&mut self.contents),
+            fronts,
+            findings: Vec::new(),
+        }
+    }
+
+    fn id(&self, kind: Kind, name: &str) -> Option<ObjectId> {
+        Some(ObjectId::new(self.project.name.clone(), kind, Name::try_from(name).ok()?))
+    }
+
+    /// How many replicas write a volume decides whether an update must stop the old one first.
+    fn count_writers(&mut self) {
+        for service in self.services.values() {
+            let replicas = service.replicas.as_ref().map_or(1, |replicas| replicas.value);
+            let names: BTreeSet<&String> = service
+                .volumes
+                .iter()
+                .filter(|volume| !volume.read_only)
+                .filter_map(|volume| if let super::volume::Source::Named { name, .. } = &volume.source { Some(&name.value) } else { None })
+                .collect();
+            for name in names {
+                *self.writers.entry(name.clone()).or_default() += replicas;
+            }
+        }
+    }
+
+    /// Returns a network's name on the host.
+    fn network_name(&self, name: &str) -> String {
+        let project = &self.project.name;
+        match self.project.networks.get(name) {
+            Some(declared) if declared.external => declared.name.clone().unwrap_or_else(|| name.to_owned()),
+            Some(declared) => declared.name.clone().unwrap_or_else(|| format!("{project}_{name}")),
+            None => format!("{project}_{name}"),
+        }
+    }
+
+    /// Returns the names on the host of a service's networks, each with further names of the service.
+    fn endpoints(&self, service: &Service) -> Vec<(String, BTreeSet<String>)> {
+        if service.options.network_mode.is_some() {
+            if let Some((name, _)) = service.networks.first() {
+                self.sink.error("contradiction", name.span, "`networks` contradicts `network_mode`");
+            }
+            return Vec::new();
+        }
+        for (name, _) in &service.networks {
+            if name.value != "default" && !self.project.networks.contains_key(&name.value) {
+                let message = format!("there is no network `{}` in `networks` at the top", name.value.escape_debug());
+                match nearest(&name.value, self.project.networks.keys().map(String::as_str)) {
+                    Some(known) => self.sink.error_with("missing-network", name.span, message, format!("did you mean `{known}`?")),
+                    None => self.sink.error("missing-network", name.span, message),
+                }
+            }
+        }
+        match service.networks.is_empty() {
+            true => vec![(self.network_name("default"), BTreeSet::new())],
+            false => service.networks.iter().map(|(name, aliases)| (self.network_name(&name.value), aliases.clone())).collect(),
+        }
+    }
+
+    /// Returns the ports that others on its networks use.
+    fn declared_ports(service: &Service) -> BTreeSet<(u16, Protocol)> {
+        let published = service.ports.iter().map(|(port, _)| (port.container_port, port.protocol));
+        published.chain(service.expose.iter().copied()).collect()
+    }
+
+    /// Returns the front of a service that declares a port.
+    fn front(&self, name: &str, service: &Service) -> Option<Front> {
+        let wanted = service.wishes.front.unwrap_or(self.context.settings.compose.fronts);
+        if !wanted || service.options.network_mode.is_some() || Self::declared_ports(service).is_empty() {
+            return None;
+        }
+        let endpoints = self.endpoints(service);
+        let aliases = |(network, mut aliases): (String, BTreeSet<String>)| {
+            aliases.insert(name.to_owned());
+            (network, aliases)
+        };
+        Some(Front {
+            id: self.id(Kind::Front, name)?,
+            host_name: format!("{}-{name}", self.project.name),
+            networks: endpoints.iter().map(|(network, _)| network.clone()).collect(),
+            shared: false,
+            label: name.to_owned(),
+            aliases: endpoints.into_iter().map(aliases).collect(),
+            labels: service.labels.iter().filter(|(name, _)| label::is_for_proxies(name)).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        })
+    }
+
+    fn service(&self, front: &Front, workload: &ObjectId, service: &Service) -> desired::Service {
+        let ports: Vec<(u16, Protocol)> = Self::declared_ports(service).into_iter().collect();
+        desired::Service {
+            id: front.id.clone(),
+            headless: false,
+            publish_not_ready: false,
+            address: None,
+            ports: ports.iter().map(|(port, protocol)| ServicePort { name: String::new(), protocol: *protocol, port: *port }).collect(),
+            backends: vec![Backend { workload: workload.clone(), targets: ports.iter().map(|(port, _)| Some(*port)).collect() }],
+            hold: service.wishes.hold.unwrap_or(self.context.settings.hold),
+        }
+    }
+
+    fn workload(&mut self, id: &ObjectId, service: &Service, has_front: bool) -> Workload {
+        let settings = &self.context.settings;
+        let found = self.mounts.of(service);
+        let replicas = service.replicas.as_ref().map_or(1, |replicas| replicas.value);
+        let exclusive = self.exclusive(service, &found, replicas);
+        let template = self.template(id, service, found, has_front);
+        let alone = service.options.container_name.is_some() || service.options.network_mode.as_deref() == Some("host");
+        if replicas > 1 && (service.options.container_name.is_some() || exclusive.iter().any(|it| matches!(it, Exclusive::HostPort(..)))) {
+            let span = service.replicas.as_ref().map_or(service.span, |replicas| replicas.span);
+            self.sink.error("not-several", span, "several replicas cannot have one `container_name`, or one port of the host");
+        }
+        let stop_first = !exclusive.is_empty() || alone;
+        if stop_first && service.update.start_first == Some(true) {
+            self.sink.warning(
+                "stops-first",
+                service.span,
+                "an update of this service stops the old replica first, although `order` says `start-first`",
+                "a container name, a port of the host, the host's network and a volume with one writer can be had once",
+            );
+        }
+        let start_first = !stop_first && service.update.start_first.unwrap_or(has_front);
+        let at_once = service.update.parallelism.map_or(1, |count| if count == 0 { replicas.max(1) } else { count });
+        let (surge, unavailable) = if start_first { (at_once, 0) } else { (0, at_once) };
+        let volume = |source: &MountSource| match source {
+            MountSource::Volume(id) => self.volume_name(id.name.as_str()),
+            _ => String::new(),
+        };
+        let key = &self.context.installation.key;
+        let spec = Spec::new(&template, service.restart, volume, key);
+        Workload {
+            id: id.clone(),
+            place: self.sink.place(service.span),
+            replicas,
+            identity: Identity::Ordinal,
+            goal: Goal::Serving,
+            strategy: Strategy::Rolling { surge: Amount::Count(surge), unavailable: Amount::Count(unavailable) },
+            exclusive,
+            dependencies: self.dependencies(service),
+            min_ready: std::time::Duration::ZERO,
+            settle: service.wishes.settle.unwrap_or(settings.settle),
+            deadline: (!settings.deadline.is_zero()).then_some(settings.deadline),
+            paused: false,
+            history_limit: 10,
+            on_failure: service.wishes.on_failure.or(service.update.on_failure).unwrap_or(settings.on_failure),
+            drain: service.wishes.drain.unwrap_or(settings.drain),
+            hash: spec.hash(key),
+            template,
+            restart: service.restart,
+            spec,
+        }
+    }
+
+    /// Returns what only one replica can have: ports of the host, and volumes that one replica writes.
+    fn exclusive(&self, service: &Service, found: &mount::Found, replicas: u32) -> Vec<Exclusive> {
+        let ports = service.ports.iter().filter(|(port, _)| port.host_port != 0);
+        let ports = ports.map(|(port, _)| Exclusive::HostPort(port.protocol, port.host_port));
+        let alone = |id: &&ObjectId| replicas == 1 && self.writers.get(id.name.as_str()) == Some(&1);
+        let all: BTreeSet<Exclusive> = ports.chain(found.writes.iter().filter(alone).cloned().map(Exclusive::Volume)).collect();
+        all.into_iter().collect()
+    }
+
+    fn template(&mut self, id: &ObjectId, service: &Service, found: mount::Found, has_front: bool) -> Template {
+        let endpoints = self.endpoints(service);
+        let mut options = service.options.clone();
+        options.tmpfs.extend(found.memory);
+        options.no_copy = found.no_copy;
+        // Where there is a front, it has the names.
+        if !has_front {
+            let own = |(network, mut aliases): (String, BTreeSet<String>)| {
+                aliases.insert(id.name.to_string());
+                (network, aliases)
+            };
+            options.aliases = endpoints.iter().cloned().map(own).collect();
+        }
+        self.contents.extend(found.contents);
+        let mut ports: Vec<_> = service.ports.iter().map(|(port, _)| port.clone()).collect();
+        ports.sort();
+        ports.dedup();
+        let words = |words: &Option<Vec<String>>| Some(words.as_ref()?.iter().map(Text::literal).collect());
+        let container = Container {
+            name: id.name.clone(),
+            image: service.image.clone(),
+            pull: service.pull,
+            command: words(&service.entrypoint),
+            args: words(&service.command),
+            working_dir: service.working_dir.clone(),
+            env: self.environment(service),
+            mounts: found.mounts,
+            named_ports: BTreeMap::new(),
+            resources: service.resources,
+            user: service.user.clone(),
+            groups: service.groups.clone(),
+            read_only: service.read_only,
+            privileged: service.privileged,
+            no_new_privileges: false,
+            cap_add: service.cap_add.clone(),
+            cap_drop: service.cap_drop.clone(),
+            tty: service.tty,
+            stdin: service.stdin,
+            probes: Probes::default(),
+            post_start: None,
+            pre_stop: None,
+        };
+        Template {
+            containers: vec![container],
+            networks: endpoints.into_iter().map(|(network, _)| network).collect(),
+            ports,
+            empty_dirs: BTreeMap::new(),
+            labels: service.labels.iter().filter(|(k, _)| !(has_front && label::is_for_proxies(k))).map(|(k, v)| (k.clone(), v.clone())).collect(),
+            annotations: BTreeMap::new(),
+            hostname: service.hostname.clone(),
+            grace: service.grace,
+            options,
+        }
+    }
+
+    /// What `environment` says wins over `env_file`, and a later file over an earlier one.
+    fn environment(&self, service: &Service) -> BTreeMap<String, Text> {
+        let mut values = BTreeMap::new();
+        for file in &service.env_files {
+            let Some(path) = mount::within(&file.path.value) else {
+                let message = format!("`{}` is outside of the application's folder", file.path.value.escape_debug());
+                self.sink.error_with("bad-path", file.path.span, message, "put the file into the folder");
+                continue;
+            };
+            if !file.required && !self.tree.files.contains_key(&path) {
+                continue;
+            }
+            let Some(text) = env::file(self.tree, &path, file.path.span, self.sink) else { continue };
+            let number = env::number(self.tree, &path).unwrap_or_default();
+            match file.raw {
+                true => values.extend(text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned()))),
+                false => values.extend(env::read(text, number, self.variables, self.sink)),
+            }
+        }
+        for (name, value) in &service.environment {
+            match value.as_ref().or_else(|| self.variables.get(&name.value)) {
+                Some(value) => drop(values.insert(name.value.clone(), value.clone())),
+                None => drop(values.remove(&name.value)),
+            }
+        }
+        values.into_iter().map(|(name, value)| (name, Text::literal(value))).collect()
+    }
+
+    fn dependencies(&self, service: &Service) -> Vec<Dependency> {
+        let known = |name: &Located<String>| self.project.services.iter().any(|(known, _)| known.value == name.value);
+        let mut dependencies = Vec::new();
+        for dependency in &service.depends_on {
+            let name = &dependency.name;
+            if self.services.contains_key(name.value.as_str()) {
+                let id = self.id(Kind::ComposeService, &name.value);
+                dependencies.extend(id.map(|workload| Dependency { workload, condition: dependency.condition }));
+            } else if dependency.required {
+                let message = match known(name) {
+                    true => format!("depends on `{}`, whose profile is not enabled", name.value),
+                    false => format!("depends on `{}`, and there is no such service", name.value.escape_debug()),
+                };
+                match nearest(&name.value, self.services.keys().copied()) {
+                    Some(known) => self.sink.error_with("missing-service", name.span, message, format!("did you mean `{known}`?")),
+                    None => self.sink.error("missing-service", name.span, message),
+                }
+            }
+        }
+        dependencies.sort();
+        dependencies
+    }
+
+    fn networks(&self, used: &BTreeSet<String>) -> BTreeMap<ObjectId, Network> {
+        let names = self.project.networks.keys().map(String::as_str).chain(["default"]);
+        let network = |name: &str| {
+            let declared = self.project.networks.get(name);
+            let host_name = self.network_name(name);
+            let wanted = used.contains(&host_name) && !declared.is_some_and(|declared| declared.external);
+            let id = self.id(Kind::ComposeNetwork, name)?;
+            let options = declared.map(|declared| declared.options.clone()).unwrap_or_default();
+            wanted.then_some((id.clone(), Network { id, host_name, shared: false, options }))
+        };
+        names.filter_map(network).collect()
+    }
+
+    fn volume_name(&self, name: &str) -> String {
+        let declared = self.project.volumes.get(name).and_then(|declared| declared.name.clone());
+        declared.unwrap_or_else(|| format!("{}_{name}", self.project.name))
+    }
+
+    fn volumes(&self) -> BTreeMap<ObjectId, Volume> {
+        let volume = |(name, declared): (&String, &super::Declared<desired::VolumeOptions>)| {
+            let Some(id) = self.id(Kind::ComposeVolume, name) else {
+                self.sink.error("bad-name", declared.span, format!("`{}` is no name of a volume", name.escape_debug()));
+                return None;
+            };
+            let single_writer = self.writers.get(name) == Some(&1);
+            let volume = Volume { id: id.clone(), host_name: self.volume_name(name), single_writer, options: declared.options.clone() };
+            (!declared.external).then_some((id, volume))
+        };
+        self.project.volumes.iter().filter_map(volume).collect()
+    }
+
+    /// A replica must not have a name that is a service's.
+    fn check_names(&self, workloads: &BTreeMap<ObjectId, Workload>) {
+        let fronts: BTreeSet<String> = self.services.keys().map(|name| format!("{}-{name}", self.project.name)).collect();
+        let mut taken: BTreeSet<&String> = BTreeSet::new();
+        for (id, workload) in workloads {
+            let Some(service) = self.services.get(id.name.as_str()) else { continue };
+            for (what, name) in [("container_name", &workload.template.options.container_name), ("hostname", &workload.template.hostname)] {
+                let Some(name) = name else { continue };
+                if self.services.contains_key(name.as_str()) {
+                    let message = format!("`{what}` `{name}` is also a service's name: it means the one replica then, ready or not");
+                    self.sink.warning("name-of-service", service.span, message, "leave it out");
+                }
+                if what == "container_name" && (fronts.contains(name) || !taken.insert(name)) {
+                    self.sink.error("name-taken", service.span, format!("the container name `{name}` is needed twice"));
+                }
+            }
+        }
+    }
+}
+
+/// Reports services that wait for each other.
+fn cycles(services: &BTreeMap<&str, &Service>, sink: &Sink) {
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    loop {
+        let before = done.len();
+        for (name, service) in services {
+            let known = |name: &str| services.contains_key(name) && !done.contains(name);
+            if !service.depends_on.iter().any(|dependency| known(&dependency.name.value)) {
+                done.insert(name);
+            }
+        }
+        if done.len() == before {
+            break;
+        }
+    }
+    let waiting: Vec<&str> = services.keys().copied().filter(|name| !done.contains(name)).collect();
+    if let Some(service) = waiting.first().and_then(|name| services.get(name)) {
+        let span = service.depends_on.first().map_or(service.span, |dependency| dependency.name.span);
+        sink.error("dependency-cycle", span, format!("these services wait for each other, so that none can start: {}", waiting.join(", ")));
+    }
+}

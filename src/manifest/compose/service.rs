@@ -1,0 +1,554 @@
+//! A service, as written: every attribute of the specification is asked for by name here or refused by
+//! the table in `attribute`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::desired::{Condition, HealthCheck, Healthcheck, HostPort, OnFailure, Options, Protocol, PullPolicy, Range, Resources, Restart};
+use crate::manifest::cursor::{Cursor, Fields};
+use crate::manifest::image;
+use crate::manifest::node::{Located, Span, Value};
+
+use super::attribute::{self, DEPLOY, ENDPOINT, HEALTHCHECK, RESTART, SERVICE, UPDATE};
+use super::label::{self, Wishes};
+use super::volume::{self, Reference, Volume};
+use super::{port, scalar};
+
+/// A service, as written.
+pub struct Service {
+    /// Where its name is written.
+    pub span: Span,
+    /// The image.
+    pub image: String,
+    /// When the image is pulled.
+    pub pull: PullPolicy,
+    /// Replaces the image's entrypoint.
+    pub entrypoint: Option<Vec<String>>,
+    /// Replaces the image's command.
+    pub command: Option<Vec<String>>,
+    /// Variables; without a value they come from those that interpolation sees.
+    pub environment: Vec<(Located<String>, Option<String>)>,
+    /// Files with variables.
+    pub env_files: Vec<EnvFile>,
+    /// What is mounted.
+    pub volumes: Vec<Volume>,
+    /// Configs.
+    pub configs: Vec<Reference>,
+    /// Secrets.
+    pub secrets: Vec<Reference>,
+    /// Networks in order, each with further names of the service.
+    pub networks: Vec<(Located<String>, BTreeSet<String>)>,
+    /// Services that come first.
+    pub depends_on: Vec<Dependency>,
+    /// How many replicas, and where that is written.
+    pub replicas: Option<Located<u32>>,
+    /// How replicas are replaced.
+    pub update: Update,
+    /// Limits and reservations.
+    pub resources: Resources,
+    /// What the host does when it ends.
+    pub restart: Restart,
+    /// Published ports.
+    pub ports: Vec<(HostPort, Span)>,
+    /// Ports that others on its networks use.
+    pub expose: BTreeSet<(u16, Protocol)>,
+    /// The author's labels.
+    pub labels: BTreeMap<String, String>,
+    /// What its labels ask of driftless.
+    pub wishes: Wishes,
+    /// Profiles, one of which must be enabled.
+    pub profiles: Vec<String>,
+    /// The user.
+    pub user: Option<String>,
+    /// Further groups by number.
+    pub groups: Vec<u32>,
+    /// The working folder.
+    pub working_dir: Option<String>,
+    /// The host name.
+    pub hostname: Option<String>,
+    /// Time from the stop signal to the kill.
+    pub grace: Duration,
+    /// The root file system is read-only.
+    pub read_only: bool,
+    /// All capabilities and devices.
+    pub privileged: bool,
+    /// A terminal is allocated.
+    pub tty: bool,
+    /// Standard input is kept open.
+    pub stdin: bool,
+    /// Added capabilities.
+    pub cap_add: Vec<String>,
+    /// Dropped capabilities.
+    pub cap_drop: Vec<String>,
+    /// What only Compose can ask for.
+    pub options: Options,
+}
+
+/// A file with variables.
+pub struct EnvFile {
+    /// Its path, and where that is written.
+    pub path: Located<String>,
+    /// It must be there.
+    pub required: bool,
+    /// It is taken as it is, without interpolation.
+    pub raw: bool,
+}
+
+/// A service that comes first.
+pub struct Dependency {
+    /// Its name.
+    pub name: Located<String>,
+    /// What must be true of it.
+    pub condition: Condition,
+    /// It must exist.
+    pub required: bool,
+}
+
+/// How replicas are replaced, as far as it is written.
+#[derive(Default)]
+pub struct Update {
+    /// New ones first (`true`), or old ones.
+    pub start_first: Option<bool>,
+    /// So many at a time; 0 is all.
+    pub parallelism: Option<u32>,
+    /// What follows a rollout that fails.
+    pub on_failure: Option<OnFailure>,
+}
+
+/// Decodes a service.
+pub fn decode(field: &Cursor<'_>) -> Option<Service> {
+    field.fields(|fields| {
+        let (image, pull) = image_and_pull(fields);
+        let deploy = deploy(fields);
+        let (restart, retries) = restart(fields, deploy.restart);
+        let (labels, wishes) = label::read(fields);
+        let (groups, group_names) = groups(fields);
+        let mut options = options(fields);
+        options.retries = retries;
+        options.group_names = group_names;
+        options.tmpfs = volume::tmpfs(fields);
+        let service = Service {
+            span: field.span(),
+            image,
+            pull,
+            entrypoint: fields.get("entrypoint").and_then(|field| scalar::command(&field)),
+            command: fields.get("command").and_then(|field| scalar::command(&field)),
+            environment: scalar::pairs_of(fields, "environment"),
+            env_files: env_files(fields),
+            volumes: fields.items("volumes").iter().filter_map(volume::decode).collect(),
+            configs: fields.items("configs").iter().filter_map(volume::reference).collect(),
+            secrets: fields.items("secrets").iter().filter_map(volume::reference).collect(),
+            networks: networks(fields),
+            depends_on: dependencies(fields),
+            replicas: replicas(fields, deploy.replicas),
+            update: deploy.update,
+            resources: resources(fields, deploy.resources),
+            restart,
+            ports: fields.items("ports").iter().flat_map(port::published).collect(),
+            expose: fields.items("expose").iter().flat_map(port::exposed).collect(),
+            labels,
+            wishes,
+            profiles: scalar::texts_of(fields, "profiles"),
+            user: scalar::text_of(fields, "user"),
+            groups,
+            working_dir: working_dir(fields),
+            hostname: scalar::text_of(fields, "hostname"),
+            grace: fields.get("stop_grace_period").and_then(|field| scalar::duration(&field)).unwrap_or(Duration::from_secs(10)),
+            read_only: scalar::flag_of(fields, "read_only"),
+            privileged: scalar::flag_of(fields, "privileged"),
+            tty: scalar::flag_of(fields, "tty"),
+            stdin: scalar::flag_of(fields, "stdin_open"),
+            cap_add: capabilities(fields, "cap_add"),
+            cap_drop: capabilities(fields, "cap_drop"),
+            options,
+        };
+        build(fields, &service);
+        close(fields, SERVICE);
+        service
+    })
+}
+
+/// Refuses and ignores what a table says, and extension fields.
+pub fn close(fields: &mut Fields<'_>, table: &[attribute::Attribute]) {
+    fields.refuse(&attribute::refused(table));
+    fields.ignore(&attribute::ignored(table));
+    fields.ignore_where(|name| name.starts_with("x-"));
+}
+
+fn build(fields: &mut Fields<'_>, service: &Service) {
+    if let Some(build) = fields.get("build").filter(|_| !service.image.is_empty()) {
+        let message = format!("`{}` is not built here: the image `{}` must come from elsewhere", build.path(), service.image);
+        build.sink.note("not-built", build.span(), message);
+    }
+}
+
+fn image_and_pull(fields: &mut Fields<'_>) -> (String, PullPolicy) {
+    let builds = fields.get("build");
+    let field = match (fields.get("image"), builds) {
+        (None, Some(build)) => {
+            build.error_with("unsupported-field", "is not supported without `image`: images are built elsewhere", "push the image to a registry, and name it as `image`");
+            None
+        }
+        (None, None) => fields.require("image"),
+        (image, _) => image,
+    };
+    let image = field.and_then(|field| {
+        let text = scalar::text(&field)?.value;
+        match image::parse(&text) {
+            Ok(_) => Some(text),
+            Err(problem) => {
+                field.error_with("bad-image", format!("is no image reference: `{}`", text.escape_debug()), problem);
+                None
+            }
+        }
+    });
+    let words = [
+        ("missing", PullPolicy::IfNotPresent),
+        ("if_not_present", PullPolicy::IfNotPresent),
+        ("always", PullPolicy::Always),
+        ("never", PullPolicy::Never),
+    ];
+    (image.unwrap_or_default(), fields.choice("pull_policy", &words))
+}
+
+fn working_dir(fields: &mut Fields<'_>) -> Option<String> {
+    let field = fields.get("working_dir")?;
+    let text = scalar::text(&field)?.value;
+    if !text.starts_with('/') {
+        field.error("bad-path", format!("must be an absolute path, but is `{}`", text.escape_debug()));
+    }
+    Some(text)
+}
+
+fn env_files(fields: &mut Fields<'_>) -> Vec<EnvFile> {
+    let Some(field) = fields.get("env_file") else { return Vec::new() };
+    let short = |path: Located<String>| EnvFile { path, required: true, raw: false };
+    let Value::List(_) = field.node().value else { return scalar::text(&field).map(short).into_iter().collect() };
+    let read = |item: &Cursor<'_>| match &item.node().value {
+        Value::Map(_) => item.fields(|fields| {
+            let path = fields.require("path").and_then(|path| scalar::text(&path));
+            let required = fields.get("required").and_then(|field| scalar::flag(&field)).unwrap_or(true);
+            let raw = fields.choice("format", &[("", false), ("raw", true)]);
+            path.map(|path| EnvFile { path, required, raw })
+        })?,
+        _ => scalar::text(item).map(short),
+    };
+    field.items().iter().filter_map(read).collect()
+}
+
+fn networks(fields: &mut Fields<'_>) -> Vec<(Located<String>, BTreeSet<String>)> {
+    let Some(field) = fields.get("networks") else { return Vec::new() };
+    if let Value::List(_) = field.node().value {
+        return scalar::texts(&field).into_iter().map(|name| (name, BTreeSet::new())).collect();
+    }
+    let read = |(name, endpoint): (&Located<String>, Cursor<'_>)| {
+        let mut aliases = BTreeSet::new();
+        if !endpoint.node().is_null() {
+            endpoint.fields(|fields| {
+                aliases.extend(scalar::texts_of(fields, "aliases"));
+                close(fields, ENDPOINT);
+            });
+        }
+        (name.clone(), aliases)
+    };
+    field.entries().into_iter().map(read).collect()
+}
+
+fn dependencies(fields: &mut Fields<'_>) -> Vec<Dependency> {
+    let Some(field) = fields.get("depends_on") else { return Vec::new() };
+    if let Value::List(_) = field.node().value {
+        let started = |name| Dependency { name, condition: Condition::Started, required: true };
+        return scalar::texts(&field).into_iter().map(started).collect();
+    }
+    let words = [
+        ("service_started", Condition::Started),
+        ("service_healthy", Condition::Healthy),
+        ("service_completed_successfully", Condition::Completed),
+    ];
+    let read = |(name, entry): (&Located<String>, Cursor<'_>)| {
+        let mut dependency = Dependency { name: name.clone(), condition: Condition::Started, required: true };
+        if !entry.node().is_null() {
+            entry.fields(|fields| {
+                dependency.condition = fields.choice("condition", &words);
+                dependency.required = fields.get("required").and_then(|field| scalar::flag(&field)).unwrap_or(true);
+                if let Some(restart) = fields.get("restart").filter(|restart| scalar::flag(restart) == Some(true)) {
+                    restart.error_with("unsupported-field", "is not supported", "a service that loses its connection has to connect again");
+                }
+            });
+        }
+        dependency
+    };
+    field.entries().into_iter().map(read).collect()
+}
+
+/// What `deploy` says.
+#[derive(Default)]
+struct Deploy {
+    replicas: Option<Located<u32>>,
+    update: Update,
+    resources: Resources,
+    restart: Option<(Restart, Option<u32>)>,
+}
+
+fn deploy(fields: &mut Fields<'_>) -> Deploy {
+    let Some(field) = fields.get("deploy") else { return Deploy::default() };
+    let decode = |fields: &mut Fields<'_>| {
+        fields.only("mode", &Value::Text("replicated".to_owned()), "the number of replicas is fixed");
+        let deploy = Deploy {
+            replicas: count(fields, "replicas"),
+            update: fields.get("update_config").and_then(|field| field.fields(update)).unwrap_or_default(),
+            resources: fields.get("resources").and_then(|field| field.fields(deploy_resources)).unwrap_or_default(),
+            restart: fields.get("restart_policy").and_then(|field| field.fields(restart_policy)),
+        };
+        close(fields, DEPLOY);
+        deploy
+    };
+    field.fields(decode).unwrap_or_default()
+}
+
+fn count(fields: &mut Fields<'_>, name: &'static str) -> Option<Located<u32>> {
+    let field = fields.get(name)?;
+    let value = u32::try_from(scalar::integer(&field, 0..=10_000)?).ok()?;
+    Some(Located { value, span: field.node().span })
+}
+
+fn replicas(fields: &mut Fields<'_>, deploy: Option<Located<u32>>) -> Option<Located<u32>> {
+    let scale = count(fields, "scale");
+    match (&scale, &deploy) {
+        (Some(scale), Some(deploy)) if scale.value != deploy.value => {
+            fields.cursor().sink.error("contradiction", scale.span, "`scale` contradicts `deploy.replicas`");
+        }
+        _ => {}
+    }
+    scale.or(deploy)
+}
+
+fn update(fields: &mut Fields<'_>) -> Update {
+    let start_first = fields.get("order").is_some().then(|| fields.choice("order", &[("stop-first", false), ("start-first", true)]));
+    let words = [("pause", OnFailure::Pause), ("rollback", OnFailure::Rollback), ("continue", OnFailure::Continue)];
+    let update = Update {
+        start_first,
+        parallelism: count(fields, "parallelism").map(|count| count.value),
+        on_failure: fields.get("failure_action").is_some().then(|| fields.choice("failure_action", &words)),
+    };
+    close(fields, UPDATE);
+    update
+}
+
+fn restart_policy(fields: &mut Fields<'_>) -> (Restart, Option<u32>) {
+    let restart = fields.choice("condition", &[("any", Restart::Always), ("on-failure", Restart::OnFailure), ("none", Restart::No)]);
+    let attempts = fields.get("max_attempts");
+    let retries = attempts.as_ref().and_then(|field| u32::try_from(scalar::integer(field, 0..=i64::from(u16::MAX))?).ok());
+    if let (Some(attempts), Restart::Always | Restart::No) = (attempts, restart) {
+        attempts.error("unsupported-field", "is supported with the condition `on-failure` only");
+    }
+    close(fields, RESTART);
+    (restart, retries.filter(|retries| *retries > 0))
+}
+
+fn restart(fields: &mut Fields<'_>, deploy: Option<(Restart, Option<u32>)>) -> (Restart, Option<u32>) {
+    let Some(field) = fields.get("restart") else { return deploy.unwrap_or((Restart::No, None)) };
+    let Some(text) = scalar::text(&field) else { return (Restart::No, None) };
+    let (word, retries) = match text.value.split_once(':') {
+        Some((word, retries)) => (word, Some(retries.parse::<u32>())),
+        None => (text.value.as_str(), None),
+    };
+    match (word, retries) {
+        ("no" | "false", None) => (Restart::No, None),
+        ("always" | "unless-stopped", None) => (Restart::Always, None),
+        ("on-failure", None) => (Restart::OnFailure, None),
+        ("on-failure", Some(Ok(retries))) => (Restart::OnFailure, (retries > 0).then_some(retries)),
+        _ => {
+            let message = format!("cannot be `{}`; supported: `no`, `always`, `unless-stopped`, `on-failure[:N]`", text.value.escape_debug());
+            field.error("unsupported-value", message);
+            (Restart::No, None)
+        }
+    }
+}
+
+fn deploy_resources(fields: &mut Fields<'_>) -> Resources {
+    const DEVICES: &str = "devices cannot be reserved yet";
+    let mut part = |name| {
+        let decode = |fields: &mut Fields<'_>| {
+            let part = (
+                fields.get("cpus").and_then(|field| scalar::cores(&field)),
+                fields.get("memory").and_then(|field| scalar::bytes(&field)),
+            );
+            fields.refuse(&[("pids", "the number of processes cannot be limited yet"), ("devices", DEVICES), ("generic_resources", DEVICES)]);
+            part
+        };
+        fields.get(name).and_then(|field| field.fields(decode)).unwrap_or_default()
+    };
+    let ((cpu_limit, memory_limit), (cpu_request, memory_request)) = (part("limits"), part("reservations"));
+    Resources { cpu_limit, memory_limit, cpu_request, memory_request }
+}
+
+fn resources(fields: &mut Fields<'_>, deploy: Resources) -> Resources {
+    Resources {
+        cpu_limit: fields.get("cpus").and_then(|field| scalar::cores(&field)).or(deploy.cpu_limit),
+        memory_limit: fields.get("mem_limit").and_then(|field| scalar::bytes(&field)).or(deploy.memory_limit),
+        cpu_request: deploy.cpu_request,
+        memory_request: fields.get("mem_reservation").and_then(|field| scalar::bytes(&field)).or(deploy.memory_request),
+    }
+}
+
+fn groups(fields: &mut Fields<'_>) -> (Vec<u32>, Vec<String>) {
+    let (mut numbers, mut names) = (Vec::new(), Vec::new());
+    for group in scalar::texts_of(fields, "group_add") {
+        match group.parse() {
+            Ok(number) => numbers.push(number),
+            Err(_) => names.push(group),
+        }
+    }
+    (sorted(numbers), sorted(names))
+}
+
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort();
+    list.dedup();
+    list
+}
+
+fn capabilities(fields: &mut Fields<'_>, name: &'static str) -> Vec<String> {
+    let upper = scalar::texts_of(fields, name).into_iter().map(|name| name.to_uppercase());
+    sorted(upper.map(|name| name.strip_prefix("CAP_").map(str::to_owned).unwrap_or(name)).collect())
+}
+
+fn options(fields: &mut Fields<'_>) -> Options {
+    let hosts = |(name, address): (Located<String>, Option<String>)| match address {
+        Some(address) => format!("{}:{address}", name.value),
+        // The older form has a colon between them.
+        None => name.value,
+    };
+    let text = |(name, value): (Located<String>, Option<String>)| (name.value, value.unwrap_or_default());
+    Options {
+        container_name: container_name(fields),
+        network_mode: mode(fields, "network_mode", &["host", "none"], &["bridge"]),
+        domainname: scalar::text_of(fields, "domainname"),
+        extra_hosts: sorted(scalar::pairs_of(fields, "extra_hosts").into_iter().map(hosts).collect()),
+        dns: scalar::texts_of(fields, "dns"),
+        dns_search: scalar::texts_of(fields, "dns_search"),
+        dns_options: scalar::texts_of(fields, "dns_opt"),
+        health: fields.get("healthcheck").and_then(|field| field.fields(healthcheck)).unwrap_or(Healthcheck::Image),
+        stop_signal: scalar::text_of(fields, "stop_signal"),
+        init: scalar::flag_of(fields, "init"),
+        security_opt: sorted(scalar::texts_of(fields, "security_opt")),
+        ulimits: ulimits(fields),
+        sysctls: scalar::pairs_of(fields, "sysctls").into_iter().map(text).collect(),
+        shm_size: fields.get("shm_size").and_then(|field| scalar::bytes(&field)),
+        devices: devices(fields),
+        pid: mode(fields, "pid", &["host"], &[]),
+        ipc: mode(fields, "ipc", &["host", "private", "shareable", "none"], &[]),
+        platform: scalar::text_of(fields, "platform"),
+        logging: logging(fields),
+        ..Options::default()
+    }
+}
+
+fn container_name(fields: &mut Fields<'_>) -> Option<String> {
+    let field = fields.get("container_name")?;
+    let text = scalar::text(&field)?.value;
+    let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if text.len() < 2 || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) || !text.chars().all(valid) {
+        field.error("bad-name", format!("is no name that the engine takes: `{}`", text.escape_debug()));
+    }
+    Some(text)
+}
+
+/// Returns one of some words; those of `ordinary` ask for nothing.
+fn mode(fields: &mut Fields<'_>, name: &'static str, words: &[&str], ordinary: &[&str]) -> Option<String> {
+    let field = fields.get(name)?;
+    let text = scalar::text(&field)?.value;
+    if ordinary.contains(&text.as_str()) {
+        return None;
+    }
+    if !words.contains(&text.as_str()) {
+        let known = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        let message = format!("cannot be `{}`; supported: {known}", text.escape_debug());
+        match text.starts_with("service:") || text.starts_with("container:") {
+            true => field.error_with("unsupported-value", message, "a replica shares no namespace with another container yet"),
+            false => field.error("unsupported-value", message),
+        }
+    }
+    Some(text)
+}
+
+fn healthcheck(fields: &mut Fields<'_>) -> Healthcheck {
+    let disabled = scalar::flag_of(fields, "disable");
+    let test = match fields.get("test") {
+        None => Vec::new(),
+        Some(field) => match &field.node().value {
+            Value::List(_) => {
+                let words: Vec<String> = scalar::texts(&field).into_iter().map(|word| word.value).collect();
+                if !matches!(words.first().map(String::as_str), Some("NONE" | "CMD" | "CMD-SHELL") | None) {
+                    field.error("unsupported-value", "must begin with `CMD`, `CMD-SHELL` or `NONE`");
+                }
+                words
+            }
+            _ => scalar::text(&field).map(|text| vec!["CMD-SHELL".to_owned(), text.value]).unwrap_or_default(),
+        },
+    };
+    let mut time = |name| {
+        let duration = fields.get(name).and_then(|field| scalar::duration(&field)).unwrap_or_default();
+        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    };
+    let (interval, timeout, start_period) = (time("interval"), time("timeout"), time("start_period"));
+    let retries = fields.get("retries").and_then(|field| scalar::integer(&field, 0..=i64::from(u16::MAX))).unwrap_or(0);
+    close(fields, HEALTHCHECK);
+    match disabled || test.first().is_some_and(|word| word == "NONE") {
+        true => Healthcheck::Nobody,
+        false => {
+            let retries = u32::try_from(retries).unwrap_or(0);
+            let check = HealthCheck { test, interval, timeout, start_period, retries };
+            if check == HealthCheck::default() { Healthcheck::Image } else { Healthcheck::Engine(check) }
+        }
+    }
+}
+
+fn ulimits(fields: &mut Fields<'_>) -> BTreeMap<String, Range> {
+    let Some(field) = fields.get("ulimits") else { return BTreeMap::new() };
+    const ALL: std::ops::RangeInclusive<i64> = -1..=i64::MAX;
+    let read = |(name, entry): (&Located<String>, Cursor<'_>)| {
+        let range = match &entry.node().value {
+            Value::Map(_) => entry.fields(|fields| {
+                let soft = fields.require("soft").and_then(|field| scalar::integer(&field, ALL));
+                let hard = fields.require("hard").and_then(|field| scalar::integer(&field, ALL));
+                Some(Range { soft: soft?, hard: hard? })
+            })?,
+            _ => scalar::integer(&entry, ALL).map(|both| Range { soft: both, hard: both }),
+        };
+        Some((name.value.clone(), range?))
+    };
+    field.entries().into_iter().filter_map(read).collect()
+}
+
+/// Devices as `HOST:CONTAINER:PERMISSIONS`.
+fn devices(fields: &mut Fields<'_>) -> Vec<String> {
+    let read = |item: Cursor<'_>| {
+        let (host, container, permissions) = match &item.node().value {
+            Value::Map(_) => item.fields(|fields| {
+                let source = fields.require("source").and_then(|field| scalar::text(&field))?.value;
+                Some((source, scalar::text_of(fields, "target"), scalar::text_of(fields, "permissions")))
+            })??,
+            _ => {
+                let text = scalar::text(&item)?.value;
+                let mut parts = text.splitn(3, ':').map(str::to_owned);
+                (parts.next().unwrap_or_default(), parts.next(), parts.next())
+            }
+        };
+        if !host.starts_with('/') {
+            item.error_with("bad-path", format!("names no device: `{}`", host.escape_debug()), "write it as `/dev/NAME[:/dev/NAME[:rwm]]`");
+        }
+        Some(format!("{host}:{}:{}", container.unwrap_or_else(|| host.clone()), permissions.unwrap_or_else(|| "rwm".to_owned())))
+    };
+    sorted(fields.items("devices").into_iter().filter_map(read).collect())
+}
+
+fn logging(fields: &mut Fields<'_>) -> Option<(String, BTreeMap<String, String>)> {
+    let field = fields.get("logging")?;
+    field.fields(|fields| {
+        let driver = scalar::text_of(fields, "driver").unwrap_or_default();
+        let options = scalar::pairs_of(fields, "options");
+        (driver, options.into_iter().map(|(name, value)| (name.value, value.unwrap_or_default())).collect())
+    })
+}
