@@ -186,10 +186,12 @@ impl Reconciler {
 
     fn join(&mut self, replica: &ObjectId, container: &str, desired: &Desired) -> bool {
         let Some(live) = self.observed.live.container(container) else { return false };
-        let network = desired.workloads.get(&replica.workload()).and_then(|workload| workload.template.networks.first());
-        let address = network.and_then(|network| live.address(network)).or_else(|| live.addresses.values().next().copied());
+        let workload = desired.workloads.get(&replica.workload());
+        let network = workload.and_then(|workload| workload.template.networks.first());
+        let nowhere = workload.filter(|workload| workload.template.networks.is_empty()).map(|_| Ipv4Addr::LOCALHOST);
+        let address = network.and_then(|network| live.address(network)).or_else(|| live.addresses.values().next().copied()).or(nowhere);
         let (Some(started), Some(address)) = (live.started, address) else { return false };
-        let joined = Joined { container: container.to_owned(), started, address, generation: 0 };
+        let joined = Joined { container: container.to_owned(), started, address, addresses: live.addresses.clone(), generation: 0 };
         self.observed.traffic.left.remove(container);
         self.observed.traffic.joined.insert(replica.clone(), joined);
         true
@@ -198,7 +200,7 @@ impl Reconciler {
     fn withdraw(&mut self, replica: &ObjectId, container: &str, desired: &Desired, now: Time) -> bool {
         let Some(joined) = self.observed.traffic.joined.remove(replica) else { return false };
         let named = desired.services_of(&replica.workload()).any(|service| service.headless);
-        let left = Left { address: Some(joined.address), generation: 0, at: now, named };
+        let left = Left { address: Some(joined.address).filter(|_| has_connections(replica, desired)), generation: 0, at: now, named };
         self.observed.traffic.left.insert(container.to_owned(), left);
         true
     }
@@ -215,7 +217,7 @@ impl Reconciler {
         for (container, labels) in live.replicas(&desired.installation.owner, &desired.application) {
             let joined = traffic.joined.get(&labels.object).is_some_and(|joined| joined.container == container.id);
             if container.leaving && !joined && !traffic.left.contains_key(&container.id) {
-                let address = container.addresses.values().next().copied();
+                let address = container.addresses.values().next().copied().filter(|_| has_connections(&labels.object, desired));
                 let named = desired.services_of(&labels.object.workload()).any(|service| service.headless);
                 traffic.left.insert(container.id.clone(), Left { address, generation: 0, at: now, named });
                 changed = true;
@@ -321,10 +323,11 @@ impl Reconciler {
         let volumes = desired.volumes.values().filter(|volume| has_volume(&volume.host_name)).map(|volume| &volume.id);
         let labels = live.containers.iter().filter_map(|container| container.labels.as_ref());
         let fronts: BTreeSet<&ObjectId> = labels.filter(|labels| labels.is_front()).map(|labels| &labels.object).collect();
-        let fronts = desired.fronts.keys().filter(|id| fronts.contains(id));
-        networks.chain(volumes).chain(fronts).for_each(|id| put(id, Fields::new()));
+        let shared = desired.fronts.keys().filter(|id| fronts.contains(id) && !desired.services.contains_key(id));
+        networks.chain(volumes).chain(shared).for_each(|id| put(id, Fields::new()));
         if applies(desired, record) {
-            for service in desired.services.values() {
+            let there = |id: &ObjectId| !desired.fronts.contains_key(id) || fronts.contains(id);
+            for service in desired.services.values().filter(|service| there(&service.id)) {
                 let fields = service_fields(service);
                 if record.applied.get(&service.id).is_none_or(|applied| applied.fields != fields) {
                     record.applied.insert(service.id.clone(), Applied { revision: revision.clone(), fields });
@@ -371,6 +374,12 @@ fn wants(desired: &Desired, id: &ObjectId) -> bool {
 /// Tells whether a failed rollout of a workload takes its application back.
 fn goes_back(desired: &Desired, object: &ObjectId) -> bool {
     desired.workloads.get(object).map_or(desired.settings.on_failure, |workload| workload.on_failure) == OnFailure::Rollback
+}
+
+/// Tells whether connections of a replica come through us. Those of a Compose service without a front
+/// do not, so nobody could say when they are over.
+fn has_connections(replica: &ObjectId, desired: &Desired) -> bool {
+    replica.kind != Kind::ComposeService || desired.services_of(&replica.workload()).next().is_some()
 }
 
 /// Returns how long to wait before a failed step is tried again.

@@ -51,7 +51,11 @@ impl Agent {
             })
             .collect();
         let fronts = live.containers.iter().filter(|container| container.labels.as_ref().is_some_and(|labels| labels.is_front()));
-        let fronts = fronts.map(|container| (container.name.clone(), container.id.clone())).collect();
+        let fronts = fronts.map(|container| {
+            let front = traffic::FrontContainer { id: container.id.clone(), addresses: container.addresses.clone() };
+            (container.name.clone(), front)
+        });
+        let fronts = fronts.collect();
         let next = traffic::publish(&applications, &self.options.installation, &fronts, self.publisher.current());
         let generation = next.generation;
         match self.publisher.publish(next) {

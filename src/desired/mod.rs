@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::Finding;
+use crate::hash::{ContentHash, FieldValue, Key};
 use crate::name::{Name, ObjectId};
 
 pub use care::Care;
@@ -165,6 +166,17 @@ pub struct Front {
     pub aliases: BTreeMap<String, BTreeSet<String>>,
     /// Further labels, which reverse proxies read.
     pub labels: BTreeMap<String, String>,
+}
+
+impl Front {
+    /// Returns the hash of what needs a new container.
+    pub fn hash(&self, key: &Key) -> ContentHash {
+        let Front { id: _, host_name: _, networks: _, shared: _, label: _, aliases, labels } = self;
+        let names = aliases.iter().flat_map(|(network, names)| names.iter().map(move |name| format!("aliases[{network}][{name}]")));
+        let names = names.map(|path| (path, FieldValue::Public(String::new())));
+        let labels = labels.iter().map(|(name, value)| (field::label(name), FieldValue::Public(value.clone())));
+        ContentHash::of([("/", &names.chain(labels).collect())], key)
+    }
 }
 
 impl Desired {

@@ -10,7 +10,7 @@ use bollard::query_parameters::{
 
 use crate::desired::{Care, Desired, Hook, Resources, Restart};
 use crate::host::Class;
-use crate::name::ObjectId;
+use crate::name::{Kind, ObjectId};
 
 use super::body::{self, Limits};
 use super::error::{Accept, During, Error, status};
@@ -170,7 +170,8 @@ impl Docker {
             // A crash may have come between the container and its volumes.
             None => name::replica(object),
         };
-        let options = RemoveContainerOptions { v: true, ..RemoveContainerOptions::default() };
+        // A front has nothing to finish.
+        let options = RemoveContainerOptions { v: true, force: object.kind == Kind::Front, ..RemoveContainerOptions::default() };
         let removed = self.inner.client.remove_container(container, Some(options)).await;
         removed.accept(&[404]).during("remove", &name)?;
         if object.replica.is_some() {

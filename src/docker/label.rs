@@ -90,6 +90,7 @@ pub(super) fn front(desired: &Desired, front: &Front) -> Map {
     labels.extend(object(&desired.installation.owner, (!front.shared).then_some(&desired.application), &front.id));
     labels.extend(map([
         (FRONT, front.label.clone()),
+        (HASH, front.hash(&desired.installation.key).to_string()),
         (CREATED_REVISION, desired.revision.clone()),
         ("com.centurylinklabs.watchtower.enable", "false".to_owned()),
     ]));

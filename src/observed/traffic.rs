@@ -33,8 +33,11 @@ pub struct Joined {
     pub container: String,
     /// When it was started; after another start it has to join anew.
     pub started: Time,
-    /// Its address.
+    /// Its address; one that is on no network of the engine has a loopback address here.
     pub address: Ipv4Addr,
+    /// Its addresses on all networks, by their names on the host.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, Ipv4Addr>,
     /// The first generation that has it; 0 until it is published.
     pub generation: u64,
 }

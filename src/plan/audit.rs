@@ -179,7 +179,10 @@ fn stops_only_what_left(plan: &Plan, observed: &Observed, refusals: &mut Vec<Str
             }
         }
         if let Step::Remove { object, container } = &planned.step
-            && observed.live.container(container).is_some_and(|it| it.is_running() || !(it.leaving || it.state == State::Dead))
+            && observed.live.container(container).is_some_and(|it| {
+                let is_front = it.labels.as_ref().is_some_and(|labels| labels.is_front() && labels.application.is_some());
+                !is_front && (it.is_running() || !(it.leaving || it.state == State::Dead))
+            })
         {
             refusals.push(format!("removes {object}, which runs or has not left"));
         }

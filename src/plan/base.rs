@@ -5,13 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{ContentId, Front, MountSource, PullPolicy, Workload};
+use crate::desired::{Condition, ContentId, Dependency, Front, MountSource, PullPolicy, Workload};
+use crate::hash::Match;
 use crate::host::Step;
-use crate::name::Kind;
-use crate::observed::State;
+use crate::name::{Kind, ObjectId};
+use crate::observed::{Container, State};
 
 use super::draft::Draft;
 use super::drift;
+use super::replica::Standing;
+use super::status;
 use super::view::View;
 
 /// Adds the steps for what is missing.
@@ -39,6 +42,7 @@ pub(super) fn plan(view: &View<'_>, draft: &mut Draft<'_>) {
             }
         }
     }
+    remove_unwanted_fronts(view, draft);
     remove_unused_content(view, draft);
 }
 
@@ -53,6 +57,10 @@ fn plan_front(view: &View<'_>, front: &Front, draft: &mut Draft<'_>) {
         Some(container) => {
             let id = container.id.clone();
             let lost = front.networks.iter().find(|network| !drift::is_connected(container, network));
+            if view.applies() && is_of_another_kind(view, front, container) {
+                draft.step(Step::Remove { object, container: id }, "its names or labels changed; connections through it end");
+                return;
+            }
             match (container.state, lost) {
                 (State::Created | State::Exited(_), _) => (Step::Start { object, container: id }, "it does not run"),
                 (State::Paused, _) => (Step::Unpause { object, container: id }, "it is frozen"),
@@ -69,6 +77,34 @@ fn plan_front(view: &View<'_>, front: &Front, draft: &mut Draft<'_>) {
     match view.heal_due(&key, 1) {
         Some(due) => draft.hold(key, "changed by hand again; backs off", Some(due)),
         None => drop(draft.step(step, reason)),
+    }
+}
+
+/// Tells whether a front was made with other names or labels. The shared one has none.
+fn is_of_another_kind(view: &View<'_>, front: &Front, container: &Container) -> bool {
+    let made = container.labels.as_ref().and_then(|labels| labels.hash.as_ref());
+    !front.shared && made.is_some_and(|made| front.hash(&view.desired.installation.key).compare(made) == Match::Different)
+}
+
+/// Adds the steps for fronts that no service has any more. They go after the replicas behind them, or
+/// when those have the names themselves.
+fn remove_unwanted_fronts(view: &View<'_>, draft: &mut Draft<'_>) {
+    let desired = view.desired;
+    if !desired.settings.prune {
+        return;
+    }
+    for (id, container) in view.fronts() {
+        let ours = container.labels.as_ref().is_some_and(|labels| {
+            labels.owner == desired.installation.owner && labels.application.as_ref() == Some(&desired.application)
+        });
+        let workload = ObjectId::new(id.namespace.clone(), Kind::ComposeService, id.name.clone());
+        let settled = match desired.workloads.get(&workload) {
+            Some(workload) => status::is_settled(view, workload),
+            None => view.replicas(&workload).is_empty(),
+        };
+        if ours && !desired.fronts.contains_key(id) && settled {
+            draft.step(Step::Remove { object: id.clone(), container: container.id.clone() }, "no service has it any more");
+        }
     }
 }
 
@@ -98,14 +134,34 @@ pub(super) fn missing(view: &View<'_>, workload: &Workload) -> Option<String> {
         {
             return Some(format!("waits for volume `{}`", volume.host_name));
         }
+        if let MountSource::External(name) = &mount.source
+            && !view.has_volume(name)
+        {
+            return Some(format!("waits for volume `{name}`, which is external: somebody else has to make it"));
+        }
+    }
+    if let Some(reason) = workload.dependencies.iter().find_map(|dependency| unmet(view, dependency)) {
+        return Some(reason);
     }
     let down = |front: &&Front| !view.front(&front.id).is_some_and(|container| container.is_running());
     view.desired.fronts.values().find(down).map(|front| format!("waits for front `{}`", front.host_name))
 }
 
+/// Returns what a dependency still waits for.
+fn unmet(view: &View<'_>, dependency: &Dependency) -> Option<String> {
+    let name = &dependency.workload.name;
+    let replicas = || view.standing(&dependency.workload, Standing::Current).filter(|replica| !replica.busy);
+    let (met, words) = match dependency.condition {
+        Condition::Started => (replicas().any(|replica| replica.container.is_running() || replica.completed), "to have started"),
+        Condition::Healthy => (replicas().any(|replica| replica.ready_since.is_some() || replica.serving), "to be healthy"),
+        Condition::Completed => (replicas().next().is_some() && replicas().all(|replica| replica.completed), "to have completed"),
+    };
+    (!met).then(|| format!("waits for `{name}` {words}"))
+}
+
 /// Tells whether a workload may need new replicas.
 fn creates(view: &View<'_>, workload: &Workload) -> bool {
-    let current = view.standing(&workload.id, super::replica::Standing::Current).count();
+    let current = view.standing(&workload.id, Standing::Current).count();
     current + view.pending(&workload.id) < workload.replicas as usize
 }
 

@@ -28,7 +28,8 @@ fn ground(view: &View<'_>) -> Vec<Change> {
     let desired = view.desired;
     let networks = desired.networks.values().filter(|wanted| !view.has_network(&wanted.host_name)).map(|network| &network.id);
     let volumes = desired.volumes.values().filter(|wanted| !view.has_volume(&wanted.host_name)).map(|volume| &volume.id);
-    let fronts = desired.fronts.keys().filter(|id| view.front(id).is_none());
+    // A front of one service appears with what it answers for.
+    let fronts = desired.fronts.keys().filter(|id| view.front(id).is_none() && !desired.services.contains_key(id));
     let missing = networks.chain(volumes).chain(fronts);
     missing.filter(|id| !view.observed.record.applied.contains_key(id)).map(|id| created(id, Vec::new())).collect()
 }

@@ -73,6 +73,9 @@ fn state_of(container: &Container) -> Option<DriftKind> {
 
 fn replica_drift(view: &View<'_>, workload: &Workload, replica: &Replica<'_>) -> Option<Drift> {
     let container = replica.container;
+    if replica.completed {
+        return None;
+    }
     if let Some(what) = state_of(container) {
         let since = container.stopped_by_hand.or(container.finished);
         return Some(entry(view, replica.id, what, Vec::new(), since));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use crate::desired::{Care, HostPort, PullPolicy, Workload};
+use crate::desired::{Care, HostPort, PullPolicy, Restart, Workload};
 use crate::hash::Match;
 use crate::name::ObjectId;
 use crate::observed::{Container, Health, Labels, Observed, State, ready_since};
@@ -54,6 +54,13 @@ impl<'a> Facts<'a> {
     }
 }
 
+impl Facts<'_> {
+    /// It is on no network of the engine, so that it has no address and needs none.
+    fn has_no_network(&self) -> bool {
+        self.workload.template.networks.is_empty()
+    }
+}
+
 /// No port is known to accept.
 static NONE: BTreeSet<u16> = BTreeSet::new();
 
@@ -72,6 +79,8 @@ pub(super) struct Replica<'a> {
     pub(super) joined: bool,
     /// It is given new connections by the data path, and nothing says that it cannot answer them.
     pub(super) serving: bool,
+    /// It has ended with code 0, and nobody asked for a restart: it has done its work.
+    pub(super) completed: bool,
     /// A probe asks for a restart.
     pub(super) must_restart: bool,
     /// It must not be given new connections.
@@ -95,11 +104,11 @@ impl<'a> Replica<'a> {
         let id = &labels.object;
         let probing = observed.probing.get(&container.id).filter(|probing| probing.started == container.started);
         let ready_since = ready_since(container, probing, &care, facts.map_or(&NONE, |facts| facts.accepted))
-            .filter(|since| *since <= now && !container.addresses.is_empty());
+            .filter(|since| *since <= now && (!container.addresses.is_empty() || facts.is_some_and(Facts::has_no_network)));
         let joined = observed.traffic.joined.get(id).filter(|joined| joined.container == container.id);
         // Another start, or another address, and connections would go elsewhere.
         let as_joined = joined
-            .filter(|joined| Some(joined.started) == container.started && container.addresses.values().any(|it| *it == joined.address));
+            .filter(|joined| Some(joined.started) == container.started && (joined.address.is_loopback() || container.addresses.values().any(|it| *it == joined.address)));
         let must_restart = probing.is_some_and(|probing| probing.must_restart);
         let unready = must_restart
             || container.state != State::Running
@@ -108,6 +117,9 @@ impl<'a> Replica<'a> {
             || (joined.is_some() && as_joined.is_none());
         let has_service = facts.is_some_and(|facts| facts.has_service);
         let served = as_joined.is_some_and(|joined| !has_service || joined.is_served(observed.traffic.acknowledged));
+        let completed = facts.is_some_and(|facts| facts.workload.restart == Restart::No)
+            && container.state == State::Exited(0)
+            && container.stopped_by_hand.is_none();
         let busy = !observed.in_flight.is_empty() && observed.in_flight.contains_key(&id.to_string());
         Replica {
             container,
@@ -117,7 +129,8 @@ impl<'a> Replica<'a> {
             care,
             ready_since,
             joined: joined.is_some(),
-            serving: served && !unready && !busy && standing != Standing::Leaving,
+            serving: (served && !unready || completed) && !busy && standing != Standing::Leaving,
+            completed,
             must_restart,
             unready,
             busy,

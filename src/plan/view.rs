@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::desired::{Care, Desired, Exclusive, Mode, PullPolicy, Workload};
+use crate::desired::{Care, Desired, Exclusive, Identity, Mode, PullPolicy, Workload};
 use crate::hash::sha256;
 use crate::host::Step;
 use crate::name::{Name, ObjectId};
@@ -118,16 +118,21 @@ impl<'a> View<'a> {
 
     /// Returns names for `count` new replicas. They follow from the template and the names in use, so a
     /// second try after a crash asks for the same name, and the name is the lock.
+    /// Numbers begin at the lowest that no container can have any more.
     pub(super) fn new_names(&self, workload: &Workload, count: u32) -> Vec<Name> {
         let taken: BTreeSet<&str> = self
             .replicas(&workload.id)
             .iter()
+            .filter(|replica| workload.identity == Identity::Generated || replica.container.may_run())
             .filter_map(|replica| replica.id.replica.as_ref())
             .chain(self.pending.get(&workload.id).into_iter().flatten())
             .map(Name::as_str)
             .collect();
         (0u32..)
-            .map(|index| suffix(workload, index))
+            .map(|index| match workload.identity {
+                Identity::Generated => suffix(workload, index),
+                Identity::Ordinal => (index + 1).to_string(),
+            })
             .filter(|suffix| !taken.contains(suffix.as_str()))
             .take(count as usize)
             .filter_map(|suffix| Name::try_from(suffix).ok())
@@ -147,6 +152,11 @@ impl<'a> View<'a> {
     /// Tells whether Git changes anything.
     pub(super) fn is_changing_at_all(&self) -> bool {
         !self.changing.is_empty()
+    }
+
+    /// Returns the containers of all fronts that the host has.
+    pub(super) fn fronts(&self) -> impl Iterator<Item = (&'a ObjectId, &'a Container)> {
+        self.fronts.iter().map(|(id, container)| (*id, *container))
     }
 
     /// Returns the container of a front.

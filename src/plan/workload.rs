@@ -123,6 +123,9 @@ fn undrained(view: &View<'_>, replica: &Replica<'_>) -> Option<(String, Option<T
 
 /// Starts, resumes or restarts a replica that stays.
 fn heal(view: &View<'_>, replica: &Replica<'_>, mends: bool, draft: &mut Draft<'_>) {
+    if replica.completed {
+        return;
+    }
     let (object, container) = (replica.id.clone(), replica.container.id.clone());
     let stopped = replica.container.stopped_by_hand;
     let due = stopped.map(|since| since + view.desired.settings.heal_stopped).filter(|due| view.now < *due);

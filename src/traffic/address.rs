@@ -10,7 +10,8 @@ use crate::desired::Desired;
 use crate::hash::sha256;
 use crate::name::ObjectId;
 
-/// Returns the address of every service that has one, that is, of all but headless ones.
+/// Returns the address of every service that has one, that is, of all but headless ones and those with a
+/// front of their own.
 ///
 /// What the author wrote (`clusterIP`) comes first, then what a service has already (`known`), then
 /// a place that follows from the name. `taken` are addresses of other applications. A written address
@@ -21,7 +22,7 @@ pub fn addresses(desired: &Desired, known: &BTreeMap<ObjectId, Ipv4Addr>, taken:
     let usable = |address: &Ipv4Addr| range.contains(address) && *address != range.network() && *address != range.broadcast();
     let mut used = taken.clone();
     let mut chosen = BTreeMap::new();
-    let services = || desired.services.values().filter(|service| !service.headless);
+    let services = || desired.services.values().filter(|service| !service.headless && !desired.fronts.contains_key(&service.id));
     for service in services() {
         if let Some(address) = service.address.filter(usable)
             && used.insert(address)

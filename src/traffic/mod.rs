@@ -21,7 +21,7 @@ use crate::observed::{Joined, Left};
 
 pub use acknowledged::{Acknowledged, FrontStatus};
 pub use address::addresses;
-pub use publish::{Application, publish};
+pub use publish::{Application, FrontContainer, publish};
 pub use zone::{Answer, Data, Endpoint, Question, ResourceRecord, Zone, ZoneService};
 
 /// The version of the file's format. A reader takes this version and the one before.

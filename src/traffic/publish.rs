@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use crate::desired::{Desired, Front, Installation, Service};
-use crate::name::ObjectId;
+use crate::name::{Kind, ObjectId};
 use crate::observed::{Joined, Left};
 
 use super::{Endpoint, FrontPort, FrontState, Published, ZoneService};
@@ -28,14 +28,23 @@ pub struct Application<'a> {
     pub running: &'a BTreeMap<ObjectId, Ipv4Addr>,
 }
 
+/// The container of a front.
+#[derive(Debug, Clone, Default)]
+pub struct FrontContainer {
+    /// Its id.
+    pub id: String,
+    /// Its addresses by network, while it runs.
+    pub addresses: BTreeMap<String, Ipv4Addr>,
+}
+
 /// Returns what the data path shall serve.
 ///
-/// `containers` are the ids of the fronts' containers by name. Replicas that joined or left without a
+/// `containers` are the fronts' containers by name. Replicas that joined or left without a
 /// generation get this one's.
 pub fn publish(
     applications: &[Application<'_>],
     installation: &Installation,
-    containers: &BTreeMap<String, String>,
+    containers: &BTreeMap<String, FrontContainer>,
     previous: Option<&Published>,
 ) -> Published {
     let generation = previous.map_or(1, |previous| previous.generation + 1);
@@ -51,14 +60,22 @@ pub fn publish(
                     ports.entry((port.address, port.protocol, port.port)).or_insert(port);
                 }
             }
-            next.zone.insert(zone_service(application, service));
+            let own = application.desired.fronts.get(&service.id);
+            let own = own.and_then(|front| own_front(application, service, front, containers.get(&front.host_name)?, previous));
+            next.zone.insert(zone_service(application, service, own.as_ref().map(|front| front.address)));
+            next.fronts.extend(own);
+        }
+        for workload in application.desired.workloads.keys().filter(|id| id.kind == Kind::ComposeService) {
+            next.zone.insert(zone_replicas(application, workload));
         }
         next.joined.extend(application.joined.iter().map(|(id, joined)| (id.clone(), joined.clone())));
         next.left.extend(application.left.iter().map(|(id, left)| (id.clone(), left.clone())));
     }
     let ports: Vec<FrontPort> = ports.into_values().collect();
-    next.fronts = fronts.into_keys().map(|name| shared_front(name, installation, containers.get(name), ports.clone())).collect();
-    next.zone.nameserver = next.fronts.first().map(|front| front.address);
+    let shared = fronts.into_keys().map(|name| shared_front(name, installation, containers.get(name), ports.clone()));
+    let shared: Vec<FrontState> = shared.collect();
+    next.zone.nameserver = shared.first().map(|front| front.address);
+    next.fronts.splice(0..0, shared);
     number(&mut next, previous);
     match previous {
         Some(previous) if same(previous, &next) => previous.clone(),
@@ -67,16 +84,66 @@ pub fn publish(
 }
 
 /// The Kubernetes network's front: it answers for all service addresses and for mapped clients.
-fn shared_front(name: &str, installation: &Installation, container: Option<&String>, ports: Vec<FrontPort>) -> FrontState {
+fn shared_front(name: &str, installation: &Installation, container: Option<&FrontContainer>, ports: Vec<FrontPort>) -> FrontState {
     let layout = &installation.layout;
     FrontState {
         name: name.to_owned(),
-        container: container.cloned(),
+        container: container.map(|container| container.id.clone()),
         address: layout.front(),
         local: Some(layout.local()),
         mapped: Some((layout.replicas(), layout.clients())),
         dns: true,
         ports,
+    }
+}
+
+/// The front of one service: on each of its networks it answers at its own address there, and leads to
+/// the replicas' addresses on the same network. `None` before it has run.
+fn own_front(
+    application: &Application<'_>,
+    service: &Service,
+    front: &Front,
+    container: &FrontContainer,
+    previous: Option<&Published>,
+) -> Option<FrontState> {
+    let name = &front.host_name;
+    let before = previous.and_then(|previous| previous.fronts.iter().find(|known| known.name == *name));
+    let first = front.networks.first().and_then(|network| container.addresses.get(network)).copied();
+    let Some(address) = first else {
+        // While it does not run it has no address; it is served again as it was.
+        return before.cloned();
+    };
+    let mut ports = Vec::new();
+    for network in &front.networks {
+        let Some(address) = container.addresses.get(network) else { continue };
+        for port in front_ports(application, service, *address) {
+            let on_network = |target: SocketAddrV4| {
+                let joined = application.joined.values().find(|joined| joined.address == *target.ip());
+                let address = joined.and_then(|joined| joined.addresses.get(network)).copied().unwrap_or(*target.ip());
+                SocketAddrV4::new(address, target.port())
+            };
+            let mut targets: Vec<SocketAddrV4> = port.targets.iter().copied().map(on_network).collect();
+            targets.sort_unstable();
+            ports.push(FrontPort { targets, ..port });
+        }
+    }
+    ports.sort();
+    Some(FrontState { name: name.clone(), container: Some(container.id.clone()), address, local: None, mapped: None, dns: false, ports })
+}
+
+/// A Compose service without a front: its name answers with the replicas that have joined.
+fn zone_replicas(application: &Application<'_>, workload: &ObjectId) -> ZoneService {
+    let joined = application.joined.iter().filter(|(id, joined)| id.workload() == *workload && !joined.address.is_loopback());
+    let endpoint = |(id, joined): (&ObjectId, &Joined)| {
+        let number = id.replica.as_ref().map(|replica| format!("{}-{replica}", id.name));
+        Endpoint { hosts: [dashed(joined.address)].into_iter().chain(number).collect(), address: joined.address, ports: Vec::new() }
+    };
+    ZoneService {
+        namespace: workload.namespace.to_string(),
+        name: workload.name.to_string(),
+        address: None,
+        ports: Vec::new(),
+        endpoints: joined.map(endpoint).collect(),
     }
 }
 
@@ -104,7 +171,7 @@ fn joined_of<'a>(application: &Application<'a>, workload: &'a ObjectId) -> impl 
     application.joined.iter().filter(move |(id, _)| id.workload() == *workload).map(|(_, joined)| joined)
 }
 
-fn zone_service(application: &Application<'_>, service: &Service) -> ZoneService {
+fn zone_service(application: &Application<'_>, service: &Service, own: Option<Ipv4Addr>) -> ZoneService {
     let mut endpoints = BTreeMap::new();
     for backend in service.backends.iter().filter(|_| service.headless) {
         let hostname = application.desired.workloads.get(&backend.workload).and_then(|workload| workload.template.hostname.clone());
@@ -119,7 +186,7 @@ fn zone_service(application: &Application<'_>, service: &Service) -> ZoneService
     ZoneService {
         namespace: service.id.namespace.to_string(),
         name: service.id.name.to_string(),
-        address: application.addresses.get(&service.id).copied().filter(|_| !service.headless),
+        address: own.or(application.addresses.get(&service.id).copied()).filter(|_| !service.headless),
         ports: service.ports.clone(),
         endpoints: endpoints.into_values().collect(),
     }

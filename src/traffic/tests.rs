@@ -134,7 +134,7 @@ fn desired(replicas: u32, services: Vec<Service>) -> Desired {
 }
 
 fn joined(suffix: &str, last: u8) -> (ObjectId, Joined) {
-    let joined = Joined { container: format!("c-{suffix}"), started: Time(1), address: address([0, last]), generation: 0 };
+    let joined = Joined { container: format!("c-{suffix}"), started: Time(1), address: address([0, last]), addresses: BTreeMap::new(), generation: 0 };
     (id(Kind::Deployment, "web").with_replica(name(suffix)), joined)
 }
 
@@ -155,7 +155,7 @@ impl Publisher {
 
     fn publish(&self, previous: Option<&Published>) -> Published {
         let Publisher { desired, addresses, joined, left, running } = self;
-        let containers = BTreeMap::from([("driftless-abc-front".to_owned(), "f00".to_owned())]);
+        let containers = BTreeMap::from([("driftless-abc-front".to_owned(), FrontContainer { id: "f00".to_owned(), addresses: BTreeMap::new() })]);
         publish(&[Application { desired, addresses, joined, left, running }], &installation(), &containers, previous)
     }
 }
