@@ -7,7 +7,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::config::state::{Lock, State};
 use crate::config::{Application, Flags};
-use crate::desired::Installation;
+use crate::desired::{Installation, Layout};
 use crate::docker::Docker;
 use crate::name::Name;
 use crate::serve;
@@ -77,7 +77,7 @@ impl Prepared {
         let docker = Docker::connect(options.docker.as_deref(), &options.installation).await.map_err(|source| Error::Docker { source })?;
         let live = docker.read().await.map_err(|source| Error::Docker { source })?;
         let layout = network::choose(self.pool, &options.installation.owner, &live, &network::routes());
-        options.installation.layout = layout.map_err(|source| Error::Network { source })?;
+        options.installation.layout = Layout { pool: self.pool, ..layout.map_err(|source| Error::Network { source })? };
         if serve::running(&options.serve).is_none() {
             let dns = options.serve.dns;
             std::net::UdpSocket::bind(dns).map_err(|source| Error::Dns { address: dns, source })?;

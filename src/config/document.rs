@@ -162,7 +162,9 @@ fn format(spec: &mut Fields<'_>) -> Format {
         Some("kubernetes") => return Format::Kubernetes,
         Some("compose") => return Format::Compose,
         Some("auto") | None => {}
-        Some(other) => field.error("unsupported-value", format!("cannot be `{}`; supported: `auto`, `compose`, `kubernetes`", other.escape_debug())),
+        Some(other) => {
+            field.error("unsupported-value", format!("cannot be `{}`; supported: `auto`, `compose`, `kubernetes`", other.escape_debug()))
+        }
     }
     Format::Auto
 }

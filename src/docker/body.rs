@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, PortMap,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, PortMap, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 
 use crate::desired::{Container, Desired, FieldRef, Front, HostPort, Installation, MountSource, Resources, Restart, Text, Workload, field};
@@ -61,7 +61,8 @@ impl Replica<'_> {
         let template = &self.workload.template;
         let first = template.networks.first();
         let shared = first.is_some_and(|network| network::is_shared(self.desired, network));
-        let endpoints = first.map(|first| HashMap::from([(first.clone(), network::endpoint(place.address, template.options.aliases.get(first)))]));
+        let endpoints =
+            first.map(|first| HashMap::from([(first.clone(), network::endpoint(place.address, template.options.aliases.get(first)))]));
         let env: Result<Vec<String>, Error> =
             self.container.env.iter().map(|(name, value)| Ok(format!("{name}={}", self.resolve(value, place)?))).collect();
         // Docker names a container's host by its id, as people know it from Compose.

@@ -160,7 +160,13 @@ impl Docker {
         connected
     }
 
-    pub(super) async fn connect_endpoint(&self, container: &str, network: &str, address: Option<Ipv4Addr>, aliases: Option<&BTreeSet<String>>) -> Result<(), Error> {
+    pub(super) async fn connect_endpoint(
+        &self,
+        container: &str,
+        network: &str,
+        address: Option<Ipv4Addr>,
+        aliases: Option<&BTreeSet<String>>,
+    ) -> Result<(), Error> {
         let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint(address, aliases)) };
         match self.inner.client.connect_network(network, request).await {
             Err(error) if text(&error).contains("already exists in network") => Ok(()),

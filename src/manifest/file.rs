@@ -36,7 +36,12 @@ fn two_formats(tree: &Tree, sink: &Sink) {
         let has = |key: &str| text.lines().any(|line| line.starts_with(key));
         if manifest && has("apiVersion:") && has("kind:") {
             let hint = "keep the two formats in folders of their own, or write `format` in the Application";
-            sink.error_with("two-formats", Span { file: number, ..Span::default() }, "a Kubernetes manifest stands beside a Compose file", hint);
+            sink.error_with(
+                "two-formats",
+                Span { file: number, ..Span::default() },
+                "a Kubernetes manifest stands beside a Compose file",
+                hint,
+            );
         }
     }
 }

@@ -3,8 +3,8 @@
 //! `build` is the only way in. It reads everything, reports everything that is wrong in one run, and
 //! gives a desired state only if nothing is. It reads no files itself: a `Tree` has them.
 
-pub mod cursor;
 mod compose;
+pub mod cursor;
 pub mod file;
 mod image;
 mod kubernetes;

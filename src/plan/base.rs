@@ -94,9 +94,10 @@ fn remove_unwanted_fronts(view: &View<'_>, draft: &mut Draft<'_>) {
         return;
     }
     for (id, container) in view.fronts() {
-        let ours = container.labels.as_ref().is_some_and(|labels| {
-            labels.owner == desired.installation.owner && labels.application.as_ref() == Some(&desired.application)
-        });
+        let ours = container
+            .labels
+            .as_ref()
+            .is_some_and(|labels| labels.owner == desired.installation.owner && labels.application.as_ref() == Some(&desired.application));
         let workload = ObjectId::new(id.namespace.clone(), Kind::ComposeService, id.name.clone());
         let settled = match desired.workloads.get(&workload) {
             Some(workload) => status::is_settled(view, workload),

@@ -107,8 +107,10 @@ impl<'a> Replica<'a> {
             .filter(|since| *since <= now && (!container.addresses.is_empty() || facts.is_some_and(Facts::has_no_network)));
         let joined = observed.traffic.joined.get(id).filter(|joined| joined.container == container.id);
         // Another start, or another address, and connections would go elsewhere.
-        let as_joined = joined
-            .filter(|joined| Some(joined.started) == container.started && (joined.address.is_loopback() || container.addresses.values().any(|it| *it == joined.address)));
+        let as_joined = joined.filter(|joined| {
+            Some(joined.started) == container.started
+                && (joined.address.is_loopback() || container.addresses.values().any(|it| *it == joined.address))
+        });
         let must_restart = probing.is_some_and(|probing| probing.must_restart);
         let unready = must_restart
             || container.state != State::Running

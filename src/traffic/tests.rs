@@ -134,7 +134,13 @@ fn desired(replicas: u32, services: Vec<Service>) -> Desired {
 }
 
 fn joined(suffix: &str, last: u8) -> (ObjectId, Joined) {
-    let joined = Joined { container: format!("c-{suffix}"), started: Time(1), address: address([0, last]), addresses: BTreeMap::new(), generation: 0 };
+    let joined = Joined {
+        container: format!("c-{suffix}"),
+        started: Time(1),
+        address: address([0, last]),
+        addresses: BTreeMap::new(),
+        generation: 0,
+    };
     (id(Kind::Deployment, "web").with_replica(name(suffix)), joined)
 }
 
@@ -155,7 +161,8 @@ impl Publisher {
 
     fn publish(&self, previous: Option<&Published>) -> Published {
         let Publisher { desired, addresses, joined, left, running } = self;
-        let containers = BTreeMap::from([("driftless-abc-front".to_owned(), FrontContainer { id: "f00".to_owned(), addresses: BTreeMap::new() })]);
+        let containers =
+            BTreeMap::from([("driftless-abc-front".to_owned(), FrontContainer { id: "f00".to_owned(), addresses: BTreeMap::new() })]);
         publish(&[Application { desired, addresses, joined, left, running }], &installation(), &containers, previous)
     }
 }

@@ -203,8 +203,7 @@ pub const NETWORK: &[Attribute] = &[
 ];
 
 /// Attributes of a volume.
-pub const VOLUME: &[Attribute] =
-    &[("driver", Done), ("driver_opts", Done), ("external", Done), ("labels", Done), ("name", Done)];
+pub const VOLUME: &[Attribute] = &[("driver", Done), ("driver_opts", Done), ("external", Done), ("labels", Done), ("name", Done)];
 
 /// Attributes of a config or secret.
 pub const FILE: &[Attribute] = &[

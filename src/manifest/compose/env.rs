@@ -37,7 +37,12 @@ pub fn unreadable(entry: Option<&Entry>, path: &str, span: Span, sink: &Sink) {
     match entry {
         Some(Entry::TooLarge { size }) => sink.error("file-too-large", span, format!("`{shown}` has {size} bytes, more than are read")),
         Some(Entry::Lfs) => {
-            sink.error_with("git-lfs", span, format!("`{shown}` is the placeholder of a file that is kept in Git LFS"), "fetch it with `git lfs pull`, or commit the file itself");
+            sink.error_with(
+                "git-lfs",
+                span,
+                format!("`{shown}` is the placeholder of a file that is kept in Git LFS"),
+                "fetch it with `git lfs pull`, or commit the file itself",
+            );
         }
         Some(Entry::Submodule) => sink.error("submodule", span, format!("`{shown}` is in a submodule, which is not read")),
         Some(Entry::Outside { target }) => {
@@ -46,7 +51,12 @@ pub fn unreadable(entry: Option<&Entry>, path: &str, span: Span, sink: &Sink) {
         Some(Entry::Dangling { target }) => {
             sink.error("dangling-link", span, format!("`{shown}` is a symbolic link to `{target}`, which does not exist"));
         }
-        _ => sink.error_with("missing-file", span, format!("there is no file `{shown}` in the application's folder"), "only files of the repository are read"),
+        _ => sink.error_with(
+            "missing-file",
+            span,
+            format!("there is no file `{shown}` in the application's folder"),
+            "only files of the repository are read",
+        ),
     }
 }
 

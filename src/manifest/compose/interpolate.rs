@@ -42,7 +42,12 @@ impl<'a> Variables<'a> {
     fn report(&mut self, span: Span, sink: &Sink) {
         for name in std::mem::take(&mut self.missing) {
             let message = format!("the variable `{name}` is not set; it is replaced by nothing");
-            sink.warning("undefined-variable", span, message, "set it in the repository's `.env` or in `variables`, or give a default: `${NAME:-default}`");
+            sink.warning(
+                "undefined-variable",
+                span,
+                message,
+                "set it in the repository's `.env` or in `variables`, or give a default: `${NAME:-default}`",
+            );
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::{
-    Amount, Backend, Container, Content, ContentId, Dependency, Desired, Exclusive, Front, Goal, Identity, MountSource, Network,
-    Probes, Protocol, ServicePort, Spec, Strategy, Template, Text, Volume, Workload,
-};
 use crate::desired;
+use crate::desired::{
+    Amount, Backend, Container, Content, ContentId, Dependency, Desired, Exclusive, Front, Goal, Identity, MountSource, Network, Probes,
+    Protocol, ServicePort, Spec, Strategy, Template, Text, Volume, Workload,
+};
 use crate::manifest::cursor::nearest;
 use crate::manifest::node::Located;
 use crate::manifest::sink::Sink;
@@ -26,11 +26,13 @@ pub fn lower(project: &Project, variables: &BTreeMap<String, String>, tree: &Tre
     let enabled = |service: &Service| service.profiles.is_empty() || service.profiles.iter().any(|it| settings.profiles.contains(it));
     let services: BTreeMap<&str, &Service> =
         project.services.iter().filter(|(_, service)| enabled(service)).map(|(name, service)| (name.value.as_str(), service)).collect();
-    if services.is_empty() && sink.errors() == 0 {
-        let span = project.services.first().map(|(name, _)| name.span).unwrap_or_default();
-        sink.warning("nothing", span, "no service is enabled", "write `services`, or enable a profile of theirs");
+    if services.is_empty()
+        && let Some((name, _)) = project.services.first()
+    {
+        sink.warning("nothing", name.span, "no service is enabled", "enable a profile of theirs with `profiles`");
     }
-    let mut lower = Lower { project, variables, tree, context, sink, mounts, services, writers: BTreeMap::new(), contents: BTreeMap::new() };
+    let mut lower =
+        Lower { project, variables, tree, context, sink, mounts, services, writers: BTreeMap::new(), contents: BTreeMap::new() };
     lower.count_writers();
     cycles(&lower.services, sink);
     lower.all()
@@ -283,7 +285,12 @@ impl Lower<'_> {
             networks: endpoints.into_iter().map(|(network, _)| network).collect(),
             ports,
             empty_dirs: BTreeMap::new(),
-            labels: service.labels.iter().filter(|(k, _)| !(has_front && label::is_for_proxies(k))).map(|(k, v)| (k.clone(), v.clone())).collect(),
+            labels: service
+                .labels
+                .iter()
+                .filter(|(k, _)| !(has_front && label::is_for_proxies(k)))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
             annotations: BTreeMap::new(),
             hostname: service.hostname.clone(),
             grace: service.grace,

@@ -31,7 +31,11 @@ fn at(base: Node, over: Node, path: &mut Vec<String>) -> Node {
     }
 }
 
-fn maps(mut base: Vec<(Located<String>, Node)>, over: Vec<(Located<String>, Node)>, path: &mut Vec<String>) -> Vec<(Located<String>, Node)> {
+fn maps(
+    mut base: Vec<(Located<String>, Node)>,
+    over: Vec<(Located<String>, Node)>,
+    path: &mut Vec<String>,
+) -> Vec<(Located<String>, Node)> {
     for (key, value) in over {
         path.push(key.value.clone());
         match base.iter_mut().find(|(known, _)| known.value == key.value) {

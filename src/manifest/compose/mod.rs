@@ -105,7 +105,12 @@ fn name(root: &Node, context: &Context, sink: &Sink) -> Option<Name> {
         true => Name::try_from(text).ok(),
         false => {
             let message = format!("`name` is no project name: `{}`", text.escape_debug());
-            sink.error_with("bad-name", node.span, message, "use lower-case letters, digits, `-` and `_`, and begin with a letter or digit");
+            sink.error_with(
+                "bad-name",
+                node.span,
+                message,
+                "use lower-case letters, digits, `-` and `_`, and begin with a letter or digit",
+            );
             None
         }
     }
@@ -131,7 +136,14 @@ fn variables(tree: &Tree, name: &Name, context: &Context, sink: &Sink) -> BTreeM
 
 fn decode(fields: &mut Fields<'_>, name: Name) -> Project {
     fields.ignore(&["name"]);
-    let services = fields.get("services").map(|field| field.entries()).unwrap_or_default();
+    let services = fields.require("services").map(|field| {
+        let entries = field.entries();
+        if matches!(&field.node().value, Value::Map(entries) if entries.is_empty()) {
+            field.error("empty", "is empty");
+        }
+        entries
+    });
+    let services = services.unwrap_or_default();
     let services = services.into_iter().filter_map(|(name, service)| Some((checked(name, &service)?, service::decode(&service)?)));
     let project = Project {
         name,
@@ -153,7 +165,12 @@ fn checked(name: &Located<String>, service: &Cursor<'_>) -> Option<Located<Strin
         return Some(name.clone());
     }
     let message = format!("`{}` is no name of a service", name.value.escape_debug());
-    service.sink.error_with("bad-name", name.span, message, "use up to 63 letters, digits, `-`, `_` and `.`, and begin with a letter or digit");
+    service.sink.error_with(
+        "bad-name",
+        name.span,
+        message,
+        "use up to 63 letters, digits, `-`, `_` and `.`, and begin with a letter or digit",
+    );
     None
 }
 
@@ -221,11 +238,8 @@ fn network(fields: &mut Fields<'_>) -> NetworkOptions {
 }
 
 fn volume_options(fields: &mut Fields<'_>) -> VolumeOptions {
-    let options = VolumeOptions {
-        driver: scalar::text_of(fields, "driver"),
-        driver_opts: map(fields, "driver_opts"),
-        labels: map(fields, "labels"),
-    };
+    let options =
+        VolumeOptions { driver: scalar::text_of(fields, "driver"), driver_opts: map(fields, "driver_opts"), labels: map(fields, "labels") };
     close(fields, attribute::VOLUME);
     options
 }

@@ -82,12 +82,21 @@ impl Mounts<'_> {
                 put(MountSource::Host { path: path.clone(), create: *create }, None, *read_only);
             }
             Source::Bind { path, .. } if path.starts_with('~') => {
-                self.sink.error("unsupported-value", *span, format!("`{}` is a home folder, and nobody's is meant here", path.escape_debug()));
+                self.sink.error(
+                    "unsupported-value",
+                    *span,
+                    format!("`{}` is a home folder, and nobody's is meant here", path.escape_debug()),
+                );
             }
             Source::Bind { path, create } => {
                 let Some(relative) = within(path) else {
                     let message = format!("`{}` is outside of the application's folder", path.escape_debug());
-                    return self.sink.error_with("bad-path", *span, message, "put it into the folder, or write an absolute path of the host");
+                    return self.sink.error_with(
+                        "bad-path",
+                        *span,
+                        message,
+                        "put it into the folder, or write an absolute path of the host",
+                    );
                 };
                 let Some((content, sub_path)) = self.delivered(&relative, *span) else {
                     let path = format!("{}/{relative}", self.data_root);

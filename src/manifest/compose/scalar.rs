@@ -54,7 +54,11 @@ pub fn duration(cursor: &Cursor<'_>) -> Option<Duration> {
     let text = text(cursor)?;
     let duration = parse_duration(&text.value);
     if duration.is_none() {
-        cursor.error_with("bad-duration", format!("is not a duration: `{}`", text.value.escape_debug()), "write it as `10s`, `1m30s` or `500ms`");
+        cursor.error_with(
+            "bad-duration",
+            format!("is not a duration: `{}`", text.value.escape_debug()),
+            "write it as `10s`, `1m30s` or `500ms`",
+        );
     }
     duration
 }

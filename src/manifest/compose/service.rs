@@ -186,7 +186,11 @@ fn image_and_pull(fields: &mut Fields<'_>) -> (String, PullPolicy) {
     let builds = fields.get("build");
     let field = match (fields.get("image"), builds) {
         (None, Some(build)) => {
-            build.error_with("unsupported-field", "is not supported without `image`: images are built elsewhere", "push the image to a registry, and name it as `image`");
+            build.error_with(
+                "unsupported-field",
+                "is not supported without `image`: images are built elsewhere",
+                "push the image to a registry, and name it as `image`",
+            );
             None
         }
         (None, None) => fields.require("image"),
@@ -359,7 +363,8 @@ fn restart(fields: &mut Fields<'_>, deploy: Option<(Restart, Option<u32>)>) -> (
         ("on-failure", None) => (Restart::OnFailure, None),
         ("on-failure", Some(Ok(retries))) => (Restart::OnFailure, (retries > 0).then_some(retries)),
         _ => {
-            let message = format!("cannot be `{}`; supported: `no`, `always`, `unless-stopped`, `on-failure[:N]`", text.value.escape_debug());
+            let message =
+                format!("cannot be `{}`; supported: `no`, `always`, `unless-stopped`, `on-failure[:N]`", text.value.escape_debug());
             field.error("unsupported-value", message);
             (Restart::No, None)
         }
@@ -370,11 +375,13 @@ fn deploy_resources(fields: &mut Fields<'_>) -> Resources {
     const DEVICES: &str = "devices cannot be reserved yet";
     let mut part = |name| {
         let decode = |fields: &mut Fields<'_>| {
-            let part = (
-                fields.get("cpus").and_then(|field| scalar::cores(&field)),
-                fields.get("memory").and_then(|field| scalar::bytes(&field)),
-            );
-            fields.refuse(&[("pids", "the number of processes cannot be limited yet"), ("devices", DEVICES), ("generic_resources", DEVICES)]);
+            let part =
+                (fields.get("cpus").and_then(|field| scalar::cores(&field)), fields.get("memory").and_then(|field| scalar::bytes(&field)));
+            fields.refuse(&[
+                ("pids", "the number of processes cannot be limited yet"),
+                ("devices", DEVICES),
+                ("generic_resources", DEVICES),
+            ]);
             part
         };
         fields.get(name).and_then(|field| field.fields(decode)).unwrap_or_default()

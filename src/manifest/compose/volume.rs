@@ -103,7 +103,10 @@ fn short(cursor: &Cursor<'_>) -> Option<Volume> {
             "ro" => read_only = true,
             "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" => {}
             "nocopy" => no_copy = true,
-            other => cursor.error("unsupported-value", format!("has the option `{}`; supported: `ro`, `rw`, `nocopy`, `z`, `Z`", other.escape_debug())),
+            other => cursor.error(
+                "unsupported-value",
+                format!("has the option `{}`; supported: `ro`, `rw`, `nocopy`, `z`, `Z`", other.escape_debug()),
+            ),
         }
     }
     let source = match is_path(source) {
@@ -208,7 +211,11 @@ pub fn reference(cursor: &Cursor<'_>) -> Option<Reference> {
             if let Some(field) = fields.get(owner)
                 && scalar::text(&field).is_some_and(|text| text.value != "0")
             {
-                field.error_with("unsupported-field", "is not supported with a value other than `0`", "delivered files belong to root; give them a `mode`");
+                field.error_with(
+                    "unsupported-field",
+                    "is not supported with a value other than `0`",
+                    "delivered files belong to root; give them a `mode`",
+                );
             }
         }
         name.map(|name| Reference { name, target, mode })

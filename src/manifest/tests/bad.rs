@@ -271,10 +271,7 @@ fn folders_that_are_something_else_say_so() {
             &[("README.md", "x"), (".a.yaml", "x")],
             ": there is no `*.yaml` or `*.yml` file in the folder -> check the application's `path`; hidden files are not read\n",
         ),
-        (
-            &[("docker-compose.yml", "services: {}"), ("a.yaml", "x: [")],
-            "docker-compose.yml: Compose files are not supported yet -> write Kubernetes manifests\n",
-        ),
+        (&[("docker-compose.yml", "services: {}"), ("a.yaml", "x: [")], "docker-compose.yml:1:11: `services` is empty\n"),
         (
             &[("base/kustomization.yaml", "resources: [a.yaml]"), ("base/a.yaml", "x: ["), ("b.yaml", BASE)],
             "base/kustomization.yaml: this is a kustomization, which is not rendered here -> render it and commit the result: \

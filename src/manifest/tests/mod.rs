@@ -1,6 +1,7 @@
 //! Whole folders in, desired states and findings out.
 
 mod bad;
+mod compose;
 mod hostile;
 mod shop;
 mod spelling;

@@ -95,7 +95,10 @@ pub fn application(application: &str, revision: &str, deployments: impl IntoIter
         settings: Settings::default(),
         workloads: BTreeMap::new(),
         services: BTreeMap::new(),
-        networks: BTreeMap::from([(network.clone(), Network { id: network, host_name: NETWORK.to_owned(), shared: true, options: Default::default() })]),
+        networks: BTreeMap::from([(
+            network.clone(),
+            Network { id: network, host_name: NETWORK.to_owned(), shared: true, options: Default::default() },
+        )]),
         volumes: BTreeMap::new(),
         contents: BTreeMap::new(),
         fronts: BTreeMap::from([(
@@ -139,7 +142,9 @@ fn add(desired: &mut Desired, asked: Deployment) {
     if let Some(volume) = &asked.volume {
         let volume_id = ObjectId::new(namespace.clone(), Kind::PersistentVolumeClaim, name(volume));
         let host_name = format!("{namespace}_{volume}");
-        desired.volumes.insert(volume_id.clone(), Volume { id: volume_id.clone(), host_name, single_writer: true, options: Default::default() });
+        desired
+            .volumes
+            .insert(volume_id.clone(), Volume { id: volume_id.clone(), host_name, single_writer: true, options: Default::default() });
         exclusive.push(Exclusive::Volume(volume_id.clone()));
         mounts.push(Mount { target: "/data".to_owned(), source: MountSource::Volume(volume_id), sub_path: None, read_only: false });
     }

@@ -1,0 +1,159 @@
+//! Compose files, whole: the example, what wins over what, and every kind of mistake with its place.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::desired::{Amount, Exclusive, MountSource, Restart, Strategy, Workload};
+
+const EXAMPLE: [(&str, &str); 5] = [
+    ("compose.yaml", include_str!("../../../examples/repo/compose/compose.yaml")),
+    (".env", include_str!("../../../examples/repo/compose/.env")),
+    ("entry/nginx.conf", include_str!("../../../examples/repo/compose/entry/nginx.conf")),
+    ("postgres/postgresql.conf", include_str!("../../../examples/repo/compose/postgres/postgresql.conf")),
+    ("postgres/init/schema.sql", include_str!("../../../examples/repo/compose/postgres/init/schema.sql")),
+];
+
+fn workload<'a>(desired: &'a Desired, name: &str) -> &'a Workload {
+    desired.workloads.values().find(|workload| workload.id.name.as_str() == name).expect("the service")
+}
+
+fn found(text: &str) -> String {
+    lines(&findings(&Tree::of([("compose.yaml", text)])))
+}
+
+#[test]
+fn the_example_is_a_project_with_fronts() {
+    let desired = good(&EXAMPLE);
+    assert_eq!(desired.findings, []);
+    let ids = |ids: Vec<&crate::name::ObjectId>| ids.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(ids(desired.workloads.keys().collect()), "shop/service/entry shop/service/postgres shop/service/rest");
+    assert_eq!(ids(desired.fronts.keys().collect()), "shop/Front/entry shop/Front/postgres shop/Front/rest");
+    assert_eq!(
+        ids(desired.networks.keys().chain(desired.volumes.keys()).collect()),
+        "shop/network/back shop/network/front shop/volume/data"
+    );
+    let rest = workload(&desired, "rest");
+    assert_eq!(rest.strategy, Strategy::Rolling { surge: Amount::Count(1), unavailable: Amount::Count(0) });
+    assert_eq!((rest.replicas, rest.restart, rest.template.networks.join(" ")), (2, Restart::Always, "shop_front shop_back".to_owned()));
+    let exclusive = |name| workload(&desired, name).exclusive.clone();
+    assert!(matches!(exclusive("postgres").as_slice(), [Exclusive::Volume(id)] if id.to_string() == "shop/volume/data"));
+    assert!(matches!(exclusive("entry").as_slice(), [Exclusive::HostPort(_, 8080)]));
+}
+
+#[test]
+fn a_delivered_file_is_in_the_hash_of_those_who_mount_it_and_of_nobody_else() {
+    let before = good(&EXAMPLE);
+    let mut files = EXAMPLE;
+    files[2].1 = "events {}";
+    let after = good(&files);
+    let changed: BTreeSet<&str> = before
+        .workloads
+        .iter()
+        .filter(|(id, workload)| after.workloads[*id].hash != workload.hash)
+        .map(|(id, _)| id.name.as_str())
+        .collect();
+    assert_eq!(changed, BTreeSet::from(["entry"]));
+}
+
+#[test]
+fn without_fronts_the_name_is_on_the_replicas() {
+    let service =
+        |label: &str| format!("services: {{ web: {{ image: a:1, expose: [80], labels: {{ traefik.enable: 'true', {label} }} }} }}");
+    let with = good(&[("compose.yaml", &service(""))]);
+    let front = with.fronts.values().next().expect("a front");
+    assert_eq!((front.aliases["shop_default"].contains("web"), front.labels.len()), (true, 1));
+    assert!(workload(&with, "web").template.options.aliases.is_empty() && workload(&with, "web").template.labels.is_empty());
+    let without = good(&[("compose.yaml", &service("driftless.dev/front: 'false'"))]);
+    assert!(without.fronts.is_empty() && without.services.is_empty());
+    let web = workload(&without, "web");
+    assert!(web.template.options.aliases["shop_default"].contains("web") && web.template.labels.len() == 1);
+    assert_eq!(web.strategy, Strategy::Rolling { surge: Amount::Count(0), unavailable: Amount::Count(1) });
+}
+
+#[test]
+fn the_override_and_env_files_win_in_their_order() {
+    let desired = good(&[
+        (
+            "compose.yml",
+            "services: { web: { image: 'a:${TAG-1}', env_file: [one.env, { path: none.env, required: false }], environment: [C=$TAG] } }",
+        ),
+        ("compose.override.yml", "services: { web: { environment: { D: 4, E: } } }"),
+        (".env", "TAG=2\nE=e\n"),
+        ("one.env", "B=1\nC=1\n"),
+    ]);
+    let container = &workload(&desired, "web").template.containers[0];
+    let env: Vec<String> =
+        container.env.iter().map(|(name, value)| format!("{name}={}", value.resolve(|_| String::new()).expect("text"))).collect();
+    assert_eq!((container.image.as_str(), env.join(" ").as_str()), ("a:2", "B=1 C=2 D=4 E=e"));
+}
+
+#[test]
+fn what_is_in_the_repository_is_delivered_and_what_is_not_is_a_folder_of_the_host() {
+    let text = "services: { web: { image: a:1, volumes: ['./conf/a.txt:/a.txt:ro', './data:/data', '/srv:/srv'] } }";
+    let desired = good(&[("compose.yaml", text), ("conf/a.txt", "x")]);
+    let mounts = &workload(&desired, "web").template.containers[0].mounts;
+    assert!(matches!(&mounts[0].source, MountSource::Content(_)) && mounts[0].sub_path.as_deref() == Some("a.txt"));
+    let host = |at: usize| match &mounts[at].source {
+        MountSource::Host { path, .. } => path.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((host(1).as_str(), host(2).as_str()), ("/var/lib/driftless/data/shop/data", "/srv"));
+}
+
+#[test]
+fn every_mistake_is_named_with_its_place() {
+    let text = "services:
+  web:
+    imge: a
+    image: 'Bad Image'
+    privileged: perhaps
+    cpu_quota: 5
+    network_mode: service:db
+    depends_on: [dp]
+    volumes: [dat:/data, /only]
+    ports: ['80:80/sctp']
+    deploy: { replicas: x, placement: {} , update_config: { delay: 1s } }
+  db:
+    build: .
+  loop-a: { image: a, depends_on: [loop-b] }
+  loop-b: { image: a, depends_on: [loop-a], environment: { A: '${X:?no X}', B: '$' } }
+volumes: { data: }
+";
+    let found = found(text);
+    for line in [
+        "compose.yaml:3:5: unknown field `services.web.imge` -> did you mean `image`?",
+        "compose.yaml:4:12: `services.web.image` is no image reference: `Bad Image`",
+        "compose.yaml:5:17: `services.web.privileged` must be true or false, but is",
+        "compose.yaml:6:5: `services.web.cpu_quota` is not supported -> write `deploy.resources` instead",
+        "compose.yaml:7:19: `services.web.network_mode` cannot be `service:db`",
+        "compose.yaml:8:18: depends on `dp`, and there is no such service -> did you mean `db`?",
+        "compose.yaml:9:15: there is no volume `dat` in `volumes` at the top -> did you mean `data`?",
+        "compose.yaml:9:26: `services.web.volumes[1]` is a volume without a name, which is not supported",
+        "compose.yaml:10:13: `services.web.ports[0]` has the protocol `sctp`; supported: `tcp`, `udp`",
+        "`services.web.deploy.replicas` must be a whole number, but is",
+        "`services.web.deploy.update_config.delay` is not supported",
+        "compose.yaml:13:12: `services.db.build` is not supported without `image`: images are built elsewhere",
+        "these services wait for each other, so that none can start: loop-a, loop-b",
+        "the variable `X` is required: no X",
+        "a `$` is followed by no name",
+    ] {
+        assert!(found.contains(line), "{line}\n\n{found}");
+    }
+}
+
+#[test]
+fn the_environment_of_this_process_is_not_seen() {
+    assert!(std::env::var_os("PATH").is_some());
+    assert!(found("services: { web: { image: 'a:$PATH' } }").contains("the variable `PATH` is not set"));
+}
+
+#[test]
+fn two_formats_in_one_folder_are_an_error() {
+    let found = findings(&Tree::of([("compose.yaml", "services: { web: { image: a } }"), ("a.yaml", "apiVersion: v1\nkind: Secret\n")]));
+    assert_eq!(
+        lines(&found).lines().next(),
+        Some(
+            "a.yaml: a Kubernetes manifest stands beside a Compose file -> keep the two formats in folders of their own, or write `format` in the Application"
+        )
+    );
+}
