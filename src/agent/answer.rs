@@ -41,8 +41,14 @@ enum End {
 }
 
 impl Waiter {
-    /// Approves the heads once all are fresh; returns whether the waiter goes on waiting.
-    pub(super) fn advance(&mut self, apps: &mut [App], pulling: &BTreeMap<String, String>) -> bool {
+    /// Tells whether a plan must still be the one that was looked at.
+    pub(super) fn compares(&self) -> bool {
+        self.plan.is_some() && !self.approved
+    }
+
+    /// Approves the heads once all are fresh; returns whether the waiter goes on waiting. `ids` are those of
+    /// the plans that lead to the heads.
+    pub(super) fn advance(&mut self, apps: &mut [App], ids: &BTreeMap<usize, String>, pulling: &BTreeMap<String, String>) -> bool {
         let fresh =
             self.applications.iter().all(|(index, looks)| apps.get(*index).is_some_and(|app| app.looks >= *looks && app.is_known()));
         if !fresh {
@@ -50,7 +56,7 @@ impl Waiter {
         }
         if !self.approved {
             self.approved = true;
-            return match self.approve(apps) {
+            return match self.approve(apps, ids) {
                 Ok(()) => true,
                 Err(answer) => {
                     let _ = self.reply.send(answer);
@@ -71,7 +77,7 @@ impl Waiter {
         false
     }
 
-    fn approve(&self, apps: &mut [App]) -> Result<(), Answer> {
+    fn approve(&self, apps: &mut [App], ids: &BTreeMap<usize, String>) -> Result<(), Answer> {
         for (index, _) in &self.applications {
             let Some(app) = apps.get_mut(*index) else { continue };
             let name = app.config.name.clone();
@@ -80,8 +86,8 @@ impl Waiter {
                 return Err(refusal(message, "set `mode: auto` or `mode: manual` in its Application"));
             }
             let Some(head) = app.head.clone() else { continue };
-            let id = app.plan.as_ref().map(|plan| plan.id.clone()).unwrap_or_default();
-            if let Some(wanted) = self.plan.as_ref().filter(|wanted| **wanted != id) {
+            let id = ids.get(index).map_or("unknown", String::as_str);
+            if let Some(wanted) = self.plan.as_ref().filter(|wanted| *wanted != id) {
                 let message = format!("the plan of `{name}` is {id} by now, not {wanted}: nothing was applied");
                 return Err(refusal(message, "look at the plan again with `driftless plan`"));
             }
@@ -135,8 +141,12 @@ fn end(app: &App) -> End {
         return End::Bad(format!("{name}: {}", trouble.messages.join(": ")));
     }
     if let Some(reason) = app.rolled_back() {
-        let settled = app.plan.as_ref().is_some_and(|plan| plan.changes.is_empty() && plan.health() == Health::Healthy);
-        return if settled { End::Bad(format!("{name}: rolled back: {reason}")) } else { End::Waits };
+        let ended = |plan: &Plan| match &plan.failed {
+            // The earlier revision does not come up either.
+            Some(_) => app.head.as_ref().is_some_and(|head| head.revision != plan.revision),
+            None => plan.changes.is_empty() && plan.health() == Health::Healthy,
+        };
+        return if app.plan.as_ref().is_some_and(ended) { End::Bad(format!("{name}: rolled back: {reason}")) } else { End::Waits };
     }
     let Some(plan) = &app.plan else { return End::Waits };
     if let Some(failed) = &plan.failed {
@@ -146,7 +156,27 @@ fn end(app: &App) -> End {
     if of_head && plan.is_converged() && app.reconciler.observed().in_flight.is_empty() {
         return End::Good(format!("{name} is Synced and Healthy at {}", short(&plan.revision)));
     }
-    End::Waits
+    match &app.head {
+        Some(head) if of_head && app.reconciler.observed().in_flight.is_empty() => {
+            needs_a_person(app, head, plan).map_or(End::Waits, End::Bad)
+        }
+        _ => End::Waits,
+    }
+}
+
+/// Says what an application waits for that does not come by itself, if it waits for nothing else.
+fn needs_a_person(app: &App, head: &Desired, plan: &Plan) -> Option<String> {
+    let name = &app.config.name;
+    if !plan.steps.is_empty() {
+        return None;
+    }
+    if head.workloads.is_empty() && app.reconciler.observed().record.prune_all.as_ref() != Some(&head.revision) {
+        let refused = plan.held.first()?;
+        return Some(format!("{name}: {}: {}", refused.object, refused.reason));
+    }
+    let paused = plan.workloads.iter().find(|workload| workload.health == Health::Suspended && !workload.settled)?;
+    let others = plan.workloads.iter().all(|workload| workload.settled || workload.health == Health::Suspended);
+    others.then(|| format!("{name} is not Synced: {}: {}", paused.object, paused.message))
 }
 
 /// What a plan's answer is made from, taken out of the loop so that a simulation does not hold it up.

@@ -13,7 +13,7 @@ use crate::host::Class;
 use crate::manifest::{Context, build};
 use crate::plan::{Health, Held, Plan, Sync, aggregate};
 use crate::reconcile::{Reconciler, Target};
-use crate::report::word::severities;
+use crate::report::word::{severities, short};
 use crate::report::{ApplicationStatus, Healed};
 
 /// Something that keeps a revision from being read.
@@ -60,8 +60,10 @@ pub(super) struct App {
     pub(super) head: Option<Arc<Desired>>,
     pub(super) refused: Option<Refused>,
     pub(super) trouble: Option<Trouble>,
-    /// An earlier revision that is kept instead of `head`.
+    /// An earlier revision that is kept instead of `head`, or may have to be.
     pub(super) earlier: Option<Arc<Desired>>,
+    /// An earlier revision that cannot be loaded; it is tried again after the next look at the source.
+    pub(super) lost: Option<String>,
     pub(super) reconciler: Reconciler,
     /// Who had joined was taken over from what was published before.
     pub(super) restored: bool,
@@ -94,7 +96,7 @@ impl App {
         let record = &self.reconciler.observed().record;
         let instead = match &self.head {
             None => record.healthy.last().cloned(),
-            Some(head) => match self.reconciler.target(head) {
+            Some(head) => match self.target(head) {
                 Target::RolledBack { revision, .. } => Some(revision),
                 Target::Head if head.settings.mode == Mode::Manual && record.approved.as_ref() != Some(&head.revision) => {
                     record.healthy.last().filter(|revision| **revision != head.revision).cloned()
@@ -106,14 +108,30 @@ impl App {
             None => Ok(self.head.clone()),
             Some(revision) => match &self.earlier {
                 Some(earlier) if earlier.revision == revision => Ok(Some(earlier.clone())),
+                // Nothing else can be kept; what runs is left as it is as far as may be.
+                _ if self.lost.as_ref() == Some(&revision) => Ok(self.head.clone()),
                 _ => Err(revision),
             },
         }
     }
 
+    /// Returns whose services are published; `None` if they are served on as they were: what they shall be
+    /// is not known now, or must not be acted on.
+    pub(super) fn served(&self) -> Option<Arc<Desired>> {
+        self.kept().ok().flatten().filter(|kept| kept.settings.mode != Mode::Observe)
+    }
+
+    /// Tells which revision is to be kept; nobody goes back to one that cannot be loaded.
+    fn target(&self, head: &Desired) -> Target {
+        match self.reconciler.target(head) {
+            Target::RolledBack { revision, .. } if self.lost.as_ref() == Some(&revision) => Target::Head,
+            target => target,
+        }
+    }
+
     /// Returns why the head was rolled back, if it was.
     pub(super) fn rolled_back(&self) -> Option<String> {
-        match self.reconciler.target(self.head.as_deref()?) {
+        match self.target(self.head.as_deref()?) {
             Target::RolledBack { reason, .. } => Some(reason),
             Target::Head => None,
         }
@@ -121,10 +139,12 @@ impl App {
 
     /// Takes in a loaded revision; returns whether what Git asks for has changed.
     pub(super) fn take(&mut self, wanted: &Wanted, loaded: Loaded) -> bool {
-        let is_head = matches!(wanted, Wanted::Head { .. });
-        if is_head {
-            self.looks += 1;
+        if let Wanted::Earlier(revision) = wanted {
+            self.take_earlier(revision, loaded);
+            return false;
         }
+        self.looks += 1;
+        self.lost = None;
         match loaded {
             Loaded::Unchanged => {
                 self.trouble = None;
@@ -132,10 +152,6 @@ impl App {
             }
             Loaded::Failed(trouble) => {
                 self.trouble = Some(trouble);
-                false
-            }
-            Loaded::Read { desired: Some(desired), .. } if !is_head => {
-                self.earlier = Some(desired);
                 false
             }
             Loaded::Read { revision, findings, desired: None } => {
@@ -146,10 +162,43 @@ impl App {
             Loaded::Read { desired: Some(desired), .. } => {
                 self.trouble = None;
                 self.refused = None;
-                self.head = Some(desired);
+                let healthy = self.reconciler.observed().record.healthy.last();
+                // Should the new one fail or wait for an approval, the one before is needed at once.
+                if let Some(before) = self.head.replace(desired).filter(|before| Some(&before.revision) == healthy) {
+                    self.earlier = Some(before);
+                }
                 self.reconciler.retry();
                 true
             }
+        }
+    }
+
+    fn take_earlier(&mut self, revision: &str, loaded: Loaded) {
+        match loaded {
+            Loaded::Read { desired: Some(desired), .. } => {
+                self.lost = None;
+                self.earlier = Some(desired);
+            }
+            Loaded::Read { findings, .. } => {
+                let refused = format!("revision {} was good once and is refused now: {}", short(revision), severities(&findings));
+                self.trouble = Some(Trouble { class: Class::User, messages: vec![refused], hint: None });
+                self.lost = Some(revision.to_owned());
+            }
+            Loaded::Failed(trouble) => {
+                self.trouble = Some(trouble);
+                self.lost = Some(revision.to_owned());
+            }
+            Loaded::Unchanged => {}
+        }
+    }
+
+    /// Tries a failed rollout once more; who asks for that approves it.
+    pub(super) fn retry(&mut self) {
+        let failed = self.rolled_back().is_some();
+        self.reconciler.forgive();
+        self.lost = None;
+        if let Some(head) = self.head.as_ref().filter(|head| failed && head.settings.mode == Mode::Manual) {
+            self.reconciler.record_mut().approved = Some(head.revision.clone());
         }
     }
 
@@ -279,4 +328,119 @@ pub(super) fn chain(error: &dyn std::error::Error) -> Vec<String> {
         source = cause.source();
     }
     messages
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::agent::new_app;
+    use crate::desired::{Layout, OnFailure};
+    use crate::git::Location;
+    use crate::hash::Key;
+    use crate::manifest::{Format, Tree};
+    use crate::name::{Kind, Name, ObjectId};
+    use crate::observed::{Failed, Record};
+    use crate::plan::change::digest;
+    use crate::time::Time;
+
+    fn name(text: &str) -> Name {
+        Name::try_from(text).expect("a name")
+    }
+
+    fn desired(revision: &str, mode: Mode) -> Arc<Desired> {
+        let layout = Layout::new("10.64.0.0/16".parse().expect("a network")).expect("a /16");
+        let installation = Installation { owner: name("o1"), domain: "cluster.local".to_owned(), layout, key: Key::new([7; 32]) };
+        let mut settings = crate::desired::Settings { mode, ..Default::default() };
+        settings.on_failure = OnFailure::Rollback;
+        let context = Context {
+            application: name("shop"),
+            revision: revision.to_owned(),
+            installation,
+            settings,
+            namespace: name("shop"),
+            format: Format::Auto,
+        };
+        // What a revision asks for differs from one to the next.
+        let manifest = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{ name: {revision} }}\nspec: {{ selector: {{ app: web }}, ports: [{{ port: 80 }}] }}\n"
+        );
+        Arc::new(build(&Tree::of([("app.yaml", manifest.as_str())]), &context).expect("it has no errors"))
+    }
+
+    fn app(record: Record) -> App {
+        let config = Application::new("shop", Location::Folder("/nowhere".into())).expect("a name");
+        let source = Source::new(Path::new("/nowhere/state"), config.location.clone());
+        new_app(config, source, record)
+    }
+
+    fn read(desired: &Arc<Desired>) -> Loaded {
+        let revision = Revision { id: desired.revision.clone(), summary: String::new(), committed: None };
+        Loaded::Read { revision, findings: Vec::new(), desired: Some(desired.clone()) }
+    }
+
+    fn trouble() -> Trouble {
+        Trouble { class: Class::Host, messages: vec!["gone".to_owned()], hint: None }
+    }
+
+    const HEAD: Wanted = Wanted::Head { known: None };
+
+    fn kept(app: &App) -> Result<Option<String>, String> {
+        app.kept().map(|kept| kept.map(|kept| kept.revision.clone()))
+    }
+
+    /// `r1` was healthy, `r2` is the head and has failed.
+    fn failed() -> App {
+        let head = desired("r2", Mode::Auto);
+        let object = ObjectId::new(name("shop"), Kind::Deployment, name("web"));
+        let failed = Failed { revision: "r2".to_owned(), object, reason: "no".to_owned(), at: Time(0) };
+        let failed = BTreeMap::from([(digest(&head), failed)]);
+        let mut app = app(Record { healthy: vec!["r1".to_owned()], failed, ..Record::default() });
+        app.take(&HEAD, read(&head));
+        app
+    }
+
+    #[test]
+    fn a_revision_that_cannot_be_loaded_is_tried_again_only_after_the_next_look() {
+        let mut app = failed();
+        let earlier = Wanted::Earlier("r1".to_owned());
+        assert_eq!(kept(&app), Err("r1".to_owned()));
+        assert!(app.served().is_none(), "what is published stays until it is loaded");
+        app.take(&earlier, Loaded::Failed(trouble()));
+        assert_eq!(kept(&app), Ok(Some("r2".to_owned())));
+        assert_eq!(app.rolled_back(), None, "nobody went back");
+        app.take(&HEAD, Loaded::Unchanged);
+        assert_eq!(kept(&app), Err("r1".to_owned()));
+        app.take(&earlier, read(&desired("r1", Mode::Auto)));
+        assert_eq!(kept(&app), Ok(Some("r1".to_owned())));
+        assert_eq!(app.rolled_back(), Some("web: no".to_owned()));
+    }
+
+    #[test]
+    fn an_earlier_revision_that_is_refused_is_not_taken_for_the_head() {
+        let mut app = failed();
+        let revision = Revision { id: "r1".to_owned(), summary: String::new(), committed: None };
+        app.take(&Wanted::Earlier("r1".to_owned()), Loaded::Read { revision, findings: Vec::new(), desired: None });
+        assert!(app.refused.is_none());
+        assert_eq!((app.last_seen(), kept(&app)), (Some("r2"), Ok(Some("r2".to_owned()))));
+    }
+
+    #[test]
+    fn with_the_repository_and_the_mirror_gone_nothing_is_kept_and_nothing_is_tried() {
+        let mut app = app(Record { healthy: vec!["r1".to_owned()], ..Record::default() });
+        app.take(&HEAD, Loaded::Failed(trouble()));
+        assert_eq!(kept(&app), Err("r1".to_owned()));
+        app.take(&Wanted::Earlier("r1".to_owned()), Loaded::Failed(trouble()));
+        assert_eq!(kept(&app), Ok(None));
+        assert!(app.served().is_none());
+    }
+
+    #[test]
+    fn in_mode_manual_an_unapproved_revision_is_never_served_for_a_moment() {
+        let mut app = app(Record { healthy: vec!["r1".to_owned()], ..Record::default() });
+        app.take(&HEAD, read(&desired("r1", Mode::Manual)));
+        app.take(&HEAD, read(&desired("r2", Mode::Manual)));
+        assert_eq!(app.served().map(|served| served.revision.clone()), Some("r1".to_owned()));
+    }
 }

@@ -39,6 +39,10 @@ impl Agent {
         app.loading = None;
         let name = app.config.name.clone();
         let event = match &loaded {
+            Loaded::Read { revision, findings, desired: None } if matches!(wanted, Wanted::Earlier(_)) => {
+                tracing::error!(application = %name, revision = short(&revision.id), findings = findings.len(), "an earlier revision was good once and is refused now; what runs is left as it is");
+                None
+            }
             Loaded::Read { revision, findings, desired: None } => {
                 tracing::error!(application = %name, revision = short(&revision.id), findings = findings.len(), "the revision was refused; the last good one runs on");
                 let lines: Vec<String> = findings.iter().map(finding_line).collect();

@@ -250,6 +250,7 @@ fn new_app(config: Application, source: Source, record: crate::observed::Record)
         refused: None,
         trouble: None,
         earlier: None,
+        lost: None,
         reconciler: Reconciler::new(record, Traffic::default(), now()),
         restored: false,
         plan: None,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::desired::Desired;
 use crate::name::ObjectId;
 use crate::observed::Live;
-use crate::traffic;
+use crate::traffic::{self, Unloaded};
 
 use super::Agent;
 use super::application::{App, chain};
@@ -15,20 +15,16 @@ use super::application::{App, chain};
 impl Agent {
     /// Publishes who is given new connections, if that has changed.
     pub(super) fn publish(&mut self, live: &Live) {
-        // An application that is not loaded yet, or has replicas that serve and cannot be loaded now, would
-        // drop out of what is served.
-        let unknown = |app: &App| {
-            let loaded = app.head.is_some() || app.kept().is_ok_and(|kept| kept.is_some());
-            !loaded && (app.looks == 0 || !app.reconciler.observed().traffic.joined.is_empty())
-        };
-        if !self.acts || self.apps.iter().any(unknown) {
+        // With what was published lost, nothing tells how an application that is not loaded yet was served.
+        let lost = self.publisher.current().is_some_and(|published| published.zone.domain.is_empty());
+        if !self.acts || (lost && self.apps.iter().any(|app| app.looks == 0)) {
             return;
         }
         let kept: Vec<(Arc<Desired>, BTreeMap<ObjectId, Ipv4Addr>, &App)> = self
             .apps
             .iter()
             .filter_map(|app| {
-                let desired = app.kept().ok().flatten().or_else(|| app.head.clone())?;
+                let desired = app.served()?;
                 let replicas = live.replicas(&desired.installation.owner, &desired.application);
                 let running = replicas.filter(|(container, _)| container.is_running() && !container.leaving);
                 let addresses = running
@@ -37,6 +33,14 @@ impl Agent {
                 Some((desired, addresses, app))
             })
             .collect();
+        if kept.is_empty() && !self.apps.is_empty() {
+            return;
+        }
+        let unloaded = self.apps.iter().filter(|app| app.served().is_none()).map(|app| {
+            let traffic = &app.reconciler.observed().traffic;
+            Unloaded { joined: &traffic.joined, left: &traffic.left }
+        });
+        let unloaded: Vec<Unloaded<'_>> = unloaded.collect();
         let applications: Vec<traffic::Application<'_>> = kept
             .iter()
             .map(|(desired, running, app)| {
@@ -56,7 +60,7 @@ impl Agent {
             (container.name.clone(), front)
         });
         let fronts = fronts.collect();
-        let next = traffic::publish(&applications, &self.options.installation, &fronts, self.publisher.current());
+        let next = traffic::publish(&applications, &self.options.installation, &fronts, self.publisher.current(), &unloaded);
         let generation = next.generation;
         match self.publisher.publish(next) {
             Ok(()) => self.apps.iter_mut().for_each(|app| app.reconciler.published(generation)),

@@ -1,9 +1,11 @@
 //! The agent's side of the data path: writes what is published, reads what is acknowledged, and starts
 //! `serve` when it does not run.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::task::AbortHandle;
 
 use crate::serve::{self, read_acknowledged, read_published, write_published};
 use crate::traffic::{Acknowledged, Published};
@@ -17,6 +19,9 @@ pub(super) struct Publisher {
     current: Option<Published>,
     /// When `serve` was last started.
     started: Option<Instant>,
+    /// The process that serves, whose end is waited for.
+    watched: Option<(u32, AbortHandle)>,
+    poke: Arc<dyn Fn() + Send + Sync>,
     /// Keeps the watch on what is acknowledged going.
     _watch: Option<RecommendedWatcher>,
 }
@@ -24,24 +29,26 @@ pub(super) struct Publisher {
 impl Publisher {
     /// Reads what was published before and begins to watch what is acknowledged; `poke` is called when
     /// that changes.
-    pub(super) fn open(options: serve::Options, poke: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    pub(super) fn open(options: serve::Options, poke: impl Fn() + Send + Sync + 'static) -> std::io::Result<Self> {
         std::fs::create_dir_all(&options.folder)?;
         // With the published state lost, the next generation must be newer than what was acknowledged, or
         // an old acknowledgement would count for it.
         let lost = |acknowledged: Acknowledged| Published::empty("", acknowledged.generation);
         let current = read_published(&options).or_else(|| read_acknowledged(&options).map(lost));
         let acknowledged = options.acknowledged();
+        let poke: Arc<dyn Fn() + Send + Sync> = Arc::new(poke);
+        let said = poke.clone();
         let watch = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Our own reading is reported, too.
             if event.is_ok_and(|event| !event.kind.is_access() && event.paths.contains(&acknowledged)) {
-                poke();
+                said();
             }
         });
         let watch = watch.and_then(|mut watch| watch.watch(&options.folder, RecursiveMode::NonRecursive).map(|()| watch));
         if let Err(error) = &watch {
             tracing::warn!(%error, "what `serve` acknowledges cannot be watched; it is read now and then instead");
         }
-        Ok(Publisher { options, current, started: None, _watch: watch.ok() })
+        Ok(Publisher { options, current, started: None, watched: None, poke, _watch: watch.ok() })
     }
 
     /// Returns what is published now.
@@ -68,10 +75,31 @@ impl Publisher {
         if self.started.is_some_and(|started| started.elapsed() < PATIENCE) {
             return Ok(());
         }
-        if serve::running(&self.options).is_none() {
-            self.started = Some(Instant::now());
-            serve::start(&self.options)?;
+        match serve::running(&self.options) {
+            Some(pid) => self.watch(pid),
+            None => {
+                self.started = Some(Instant::now());
+                let pid = serve::start(&self.options)?;
+                self.watch(pid);
+            }
         }
         Ok(())
+    }
+
+    /// Pokes when `serve` ends: an agent with nothing to do would not look for minutes.
+    fn watch(&mut self, pid: u32) {
+        if self.watched.as_ref().is_some_and(|(known, task)| *known == pid && !task.is_finished()) {
+            return;
+        }
+        let poke = self.poke.clone();
+        let task = tokio::spawn(async move {
+            serve::ended(pid).await;
+            // Not before it may be started again, should it have ended at once.
+            tokio::time::sleep(PATIENCE).await;
+            poke();
+        });
+        if let Some((_, before)) = self.watched.replace((pid, task.abort_handle())) {
+            before.abort();
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Requests of the command line, as the loop sees them.
 
+use std::collections::BTreeMap;
+
 use crate::host::Class;
 use crate::plan::Claims;
 use crate::report::StatusReport;
@@ -33,7 +35,7 @@ impl Agent {
             Request::Retry { .. } => {
                 for index in indexes {
                     let Some(app) = self.apps.get_mut(index) else { continue };
-                    app.reconciler.forgive();
+                    app.retry();
                     app.unsaved = true;
                     let message = format!("{}: the last revision is tried again", app.config.name);
                     let _ = reply.send(Answer::Done { exit_code: 0, message });
@@ -70,7 +72,10 @@ impl Agent {
     pub(super) fn answer_all(&mut self) {
         let pulling = self.docker.pulling();
         let mut waiters = std::mem::take(&mut self.waiters);
-        waiters.retain_mut(|waiter| !waiter.reply.is_closed() && waiter.advance(&mut self.apps, &pulling));
+        waiters.retain_mut(|waiter| {
+            let ids = if waiter.compares() { self.plan_ids(waiter) } else { BTreeMap::new() };
+            !waiter.reply.is_closed() && waiter.advance(&mut self.apps, &ids, &pulling)
+        });
         waiters.append(&mut self.waiters);
         self.waiters = waiters;
         for (request, reply) in std::mem::take(&mut self.questions) {
@@ -78,6 +83,12 @@ impl Agent {
                 self.questions.push((request, reply));
             }
         }
+    }
+
+    /// Returns the ids of the plans that lead to what Git has, as `plan` shows them.
+    fn plan_ids(&self, waiter: &Waiter) -> BTreeMap<usize, String> {
+        let id = |index: usize| Some((index, self.question(index)?.ok()?.plan.id));
+        waiter.applications.iter().filter_map(|(index, _)| id(*index)).collect()
     }
 
     /// Answers a question; returns whether it could.

@@ -60,7 +60,8 @@ async fn accept(listener: UnixListener, events: UnboundedSender<Event>) {
 async fn converse(stream: UnixStream, events: UnboundedSender<Event>) {
     let (reading, mut writing) = stream.into_split();
     let mut line = String::new();
-    let read = BufReader::new(reading.take(LONGEST_REQUEST)).read_line(&mut line).await;
+    let mut reading = BufReader::new(reading.take(LONGEST_REQUEST));
+    let read = reading.read_line(&mut line).await;
     let (reply, mut answers): (Reply, _) = tokio::sync::mpsc::unbounded_channel();
     match (read, serde_json::from_str::<Request>(&line)) {
         (Ok(_), Ok(request)) => drop(events.send(Event::Ask(request, reply))),
@@ -72,7 +73,18 @@ async fn converse(stream: UnixStream, events: UnboundedSender<Event>) {
         }
         (Err(_), _) => return,
     }
-    while let Some(answer) = answers.recv().await {
+    // Nobody says anything more: what comes is the end. Without this, who waits for ever is waited for.
+    let mut reading = reading.into_inner().into_inner();
+    let mut rest = [0; 64];
+    loop {
+        let answer = tokio::select! {
+            answer = answers.recv() => answer,
+            read = reading.read(&mut rest) => match read {
+                Ok(0) | Err(_) => return,
+                Ok(_) => continue,
+            },
+        };
+        let Some(answer) = answer else { return };
         let Ok(mut bytes) = serde_json::to_vec(&answer) else { return };
         bytes.push(b'\n');
         if writing.write_all(&bytes).await.is_err() {

@@ -1,14 +1,16 @@
 //! Running steps beside the loop, within bounds.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::desired::Desired;
 use crate::docker::Docker;
-use crate::host::{Outcome, Step};
+use crate::host::{Class, Failure, Outcome, Step};
 
 /// How many steps run at once: starts are bound by the engine's own work (about two for each core),
 /// pulls by the network, stops only wait for processes to end.
@@ -51,7 +53,11 @@ impl Bounds {
             let _turn = bound.acquire_owned().await;
             begun();
             let started = Instant::now();
-            let outcome = docker.run(&step, &desired).await;
+            // Whatever happens, the step ends: one in flight for ever would keep its object for ever.
+            let outcome = AssertUnwindSafe(docker.run(&step, &desired))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(Failure { class: Class::Internal, message: format!("failed to {step}: this is a bug of ours") }));
             ended(outcome, started.elapsed());
         });
         task.abort_handle()

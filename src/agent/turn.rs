@@ -213,7 +213,12 @@ impl Agent {
         let Some(mine) = self.apps.get(index) else { return claims };
         let holds = |app: &App, id: &ObjectId| app.reconciler.observed().record.applied.contains_key(id);
         for other in self.apps.iter().filter(|app| app.config.name != mine.config.name) {
-            let Some(desired) = other.head.as_ref() else { continue };
+            let Some(desired) = other.head.as_ref() else {
+                // What it has applied is its own also while nobody knows what it asks for now.
+                let applied = other.reconciler.observed().record.applied.keys().filter(|id| !holds(mine, id));
+                claims.objects.extend(applied.map(|id| (id.clone(), other.config.name.clone())));
+                continue;
+            };
             let before = |id: &ObjectId| match (holds(other, id), holds(mine, id)) {
                 (true, false) => true,
                 (false, true) => false,

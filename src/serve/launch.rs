@@ -50,6 +50,15 @@ pub fn start_program(program: &Path, options: &Options) -> Result<u32, Error> {
     Ok(pid)
 }
 
+/// Returns when a process that served has ended; at once if it cannot be watched.
+pub async fn ended(pid: u32) {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let watched = process.and_then(|process| pidfd_open(process, PidfdFlags::empty()).ok()).and_then(|process| End::watch(process).ok());
+    if let Some(end) = watched {
+        end.wait().await;
+    }
+}
+
 /// Ends the process that serves, if one does; kernel rules stay in the fronts. Returns whether one did.
 pub async fn stop(options: &Options) -> Result<bool, Error> {
     let Some(pid) = running(options) else { return Ok(false) };

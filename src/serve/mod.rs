@@ -30,7 +30,7 @@ use crate::traffic::Published;
 
 pub use error::Error;
 pub use file::{read_acknowledged, read_published, write_published};
-pub use launch::{start, start_program, stop};
+pub use launch::{ended, start, start_program, stop};
 pub use lock::running;
 pub use option::Options;
 pub use rules::rules;

@@ -5,6 +5,7 @@
 
 mod acknowledged;
 mod address;
+mod carry;
 mod publish;
 mod zone;
 
@@ -21,6 +22,7 @@ use crate::observed::{Joined, Left};
 
 pub use acknowledged::{Acknowledged, FrontStatus};
 pub use address::addresses;
+pub use carry::Unloaded;
 pub use publish::{Application, FrontContainer, publish};
 pub use zone::{Answer, Data, Endpoint, Question, ResourceRecord, Zone, ZoneService};
 

@@ -11,6 +11,7 @@ use crate::desired::{Desired, Front, Installation, Service};
 use crate::name::{Kind, ObjectId};
 use crate::observed::{Joined, Left};
 
+use super::carry::{Unloaded, carry_over};
 use super::{Endpoint, FrontPort, FrontState, Published, ZoneService};
 
 /// One application, as the data path concerns it.
@@ -39,13 +40,14 @@ pub struct FrontContainer {
 
 /// Returns what the data path shall serve.
 ///
-/// `containers` are the fronts' containers by name. Replicas that joined or left without a
+/// `containers` are the fronts' containers by name; `unloaded` are served on as they were. Replicas that joined or left without a
 /// generation get this one's.
 pub fn publish(
     applications: &[Application<'_>],
     installation: &Installation,
     containers: &BTreeMap<String, FrontContainer>,
     previous: Option<&Published>,
+    unloaded: &[Unloaded<'_>],
 ) -> Published {
     let generation = previous.map_or(1, |previous| previous.generation + 1);
     let mut next = Published { generation, ..Published::empty(&installation.domain, generation) };
@@ -76,6 +78,9 @@ pub fn publish(
     let shared: Vec<FrontState> = shared.collect();
     next.zone.nameserver = shared.first().map(|front| front.address);
     next.fronts.splice(0..0, shared);
+    if let Some(previous) = previous {
+        carry_over(&mut next, previous, unloaded);
+    }
     number(&mut next, previous);
     match previous {
         Some(previous) if same(previous, &next) => previous.clone(),

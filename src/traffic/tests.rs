@@ -163,7 +163,7 @@ impl Publisher {
         let Publisher { desired, addresses, joined, left, running } = self;
         let containers =
             BTreeMap::from([("driftless-abc-front".to_owned(), FrontContainer { id: "f00".to_owned(), addresses: BTreeMap::new() })]);
-        publish(&[Application { desired, addresses, joined, left, running }], &installation(), &containers, previous)
+        publish(&[Application { desired, addresses, joined, left, running }], &installation(), &containers, previous, &[])
     }
 }
 
@@ -213,6 +213,42 @@ fn a_generation_is_new_only_if_something_changed() {
     let third = publisher.publish(Some(&second));
     assert_eq!((third.generation, third.left["c-a"].generation), (3, 3));
     assert_eq!(publisher.publish(Some(&third)), third);
+}
+
+#[test]
+fn an_application_that_cannot_be_loaded_is_served_on_and_keeps_nobody_from_leaving() {
+    let mut publisher = Publisher::new(desired(2, vec![service("web", false), service("names", true)]));
+    publisher.joined.extend([joined("a", 10), joined("b", 11)]);
+    let first = publisher.publish(None);
+    let containers =
+        BTreeMap::from([("driftless-abc-front".to_owned(), FrontContainer { id: "f00".to_owned(), addresses: BTreeMap::new() })]);
+    let left = BTreeMap::new();
+    let mut gone = Unloaded { joined: &publisher.joined, left: &left };
+    let alone = |unloaded| publish(&[], &installation(), &containers, Some(&first), &[unloaded]);
+    assert_eq!(alone(gone), first);
+
+    // Another application goes on meanwhile; only who is still joined is led to.
+    let rest = BTreeMap::from([joined("a", 10)]);
+    gone.joined = &rest;
+    let mut other = Publisher::new(desired(1, vec![Service { id: id(Kind::Service, "other"), ..service("other", false) }]));
+    other.left.insert("c-x".to_owned(), Left { address: None, generation: 0, at: Time(1), named: false });
+    let application = Application {
+        desired: &other.desired,
+        addresses: &other.addresses,
+        joined: &other.joined,
+        left: &other.left,
+        running: &other.running,
+    };
+    let second = publish(&[application], &installation(), &containers, Some(&first), &[gone]);
+    assert_eq!((second.generation, second.left["c-x"].generation), (2, 2));
+    let [front] = second.fronts.as_slice() else { panic!("one front") };
+    let targets = |service: &str, addresses: &BTreeMap<ObjectId, Ipv4Addr>| {
+        front.port(Protocol::Tcp, addresses[&id(Kind::Service, service)], 80).expect("the port").targets.clone()
+    };
+    assert_eq!(targets("web", &publisher.addresses), [SocketAddrV4::new(address([0, 10]), 8080)]);
+    assert!(targets("other", &other.addresses).is_empty());
+    assert!(matches!(second.zone.lookup("web-a.names.shop.svc.cluster.local", Question::A), Answer::Found(..)));
+    assert!(!matches!(second.zone.lookup("web-b.names.shop.svc.cluster.local", Question::A), Answer::Found(..)));
 }
 
 #[test]

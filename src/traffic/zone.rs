@@ -143,6 +143,11 @@ impl Zone {
         Zone { domain, network: None, nameserver: None, services: BTreeMap::new(), pointers: BTreeMap::new() }
     }
 
+    /// Returns all services, in the order of their names.
+    pub fn services(&self) -> impl Iterator<Item = &ZoneService> {
+        self.services.values()
+    }
+
     /// Returns the full names of all services, in order.
     pub fn names(&self) -> Vec<String> {
         self.services.values().map(|service| format!("{}.{}.svc.{}", service.name, service.namespace, self.domain)).collect()
