@@ -7,7 +7,7 @@ use crate::name::ObjectId;
 use crate::observed::Failed;
 use crate::plan::{ChangeAction, Drift, FieldChange, Health, Held, Sync, WorkloadStatus};
 
-use super::{Healed, PlanAnswer, PlanRound, StatusReport};
+use super::{Healed, HistoryReport, PlanAnswer, PlanRound, StatusReport};
 
 /// The version of every document here. It is raised when something is taken away or changes its meaning.
 pub const VERSION: u32 = 1;
@@ -122,6 +122,11 @@ pub fn drift_json(answer: &PlanAnswer) -> String {
 
 /// Returns how applications stand as JSON.
 pub fn status_json(report: &StatusReport) -> String {
+    line(report)
+}
+
+/// Returns the history of an application as JSON.
+pub fn history_json(report: &HistoryReport) -> String {
     line(report)
 }
 

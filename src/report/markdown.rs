@@ -125,7 +125,7 @@ fn finding_list(findings: &[Finding]) -> String {
     if text.is_empty() { text } else { text + "\n" }
 }
 
-fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let lines: String = rows.map(|row| format!("| {} |\n", row.join(" | "))).collect();
     match lines.as_str() {
         "" => String::new(),
@@ -146,12 +146,12 @@ fn value(text: Option<&str>) -> String {
 }
 
 /// Returns a text in backticks. A backtick inside, or a bar in a table, would end it.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     format!("`{}`", word::clean(text).replace('`', "'").replace('|', "\\|"))
 }
 
 /// Returns a text in which only backticks mean something: messages put literals between them.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for (index, part) in word::clean(text).split('`').enumerate() {
         if index > 0 {

@@ -158,6 +158,22 @@ pub fn clean(text: &str) -> String {
     clean
 }
 
+/// Returns a text on one line as HTML and XML show it: nothing in it is markup.
+pub fn markup(text: &str) -> String {
+    let mut markup = String::with_capacity(text.len());
+    for character in clean(text).chars() {
+        match character {
+            '&' => markup.push_str("&amp;"),
+            '<' => markup.push_str("&lt;"),
+            '>' => markup.push_str("&gt;"),
+            '"' => markup.push_str("&quot;"),
+            '\'' => markup.push_str("&#39;"),
+            character => markup.push(character),
+        }
+    }
+    markup
+}
+
 /// Characters that reorder what stands beside them, so that a text reads as what it is not.
 fn is_direction(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

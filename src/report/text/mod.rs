@@ -18,7 +18,7 @@ use crate::plan::Held;
 
 use super::paint::{Ink, Paint};
 use super::word;
-use table::{Cell, Table};
+pub(super) use table::{Cell, Table};
 
 /// Returns a section with its heading, and nothing if it has no lines.
 fn section(heading: &str, lines: &str, paint: Paint) -> String {

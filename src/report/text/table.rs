@@ -3,38 +3,38 @@
 use crate::report::paint::{Ink, Paint};
 
 /// One cell.
-pub(super) struct Cell {
+pub(in crate::report) struct Cell {
     text: String,
     ink: Ink,
 }
 
 impl Cell {
-    pub(super) fn plain(text: impl Into<String>) -> Self {
+    pub(in crate::report) fn plain(text: impl Into<String>) -> Self {
         Cell::inked(text, Ink::Plain)
     }
 
-    pub(super) fn inked(text: impl Into<String>, ink: Ink) -> Self {
+    pub(in crate::report) fn inked(text: impl Into<String>, ink: Ink) -> Self {
         Cell { text: text.into(), ink }
     }
 }
 
 /// Rows of cells.
-pub(super) struct Table {
+pub(in crate::report) struct Table {
     indent: usize,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
-    pub(super) fn new(indent: usize) -> Self {
+    pub(in crate::report) fn new(indent: usize) -> Self {
         Table { indent, rows: Vec::new() }
     }
 
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub(in crate::report) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }
 
     /// Returns the rows as lines, without spaces at their ends.
-    pub(super) fn text(&self, paint: Paint) -> String {
+    pub(in crate::report) fn text(&self, paint: Paint) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count()).max();
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
