@@ -24,6 +24,8 @@ pub mod docker;
 #[cfg(feature = "agent")]
 pub mod git;
 #[cfg(feature = "agent")]
+pub mod metric;
+#[cfg(feature = "agent")]
 pub mod probe;
 #[cfg(feature = "agent")]
 pub mod serve;
@@ -37,3 +39,5 @@ pub mod config;
 pub mod agent;
 #[cfg(feature = "agent")]
 pub mod cli;
+#[cfg(feature = "agent")]
+pub mod http;

@@ -15,6 +15,7 @@ new_installation() {
         printf 'export DRIFTLESS_STATE=%q\n' "$installation/state"
         printf 'export DRIFTLESS_SOCKET=%q\n' "$installation/agent.sock"
         printf 'export DRIFTLESS_DNS=%q\n' "127.0.0.1:$(free_port 18053)"
+        printf 'export DRIFTLESS_HTTP=%q\n' "127.0.0.1:$(free_port 18765)"
         printf 'export DRIFTLESS_NETWORK_POOL=%q\n' "$pool.0.0/16"
     } >"$installation/environment"
     enter_installation "$installation"

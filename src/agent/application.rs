@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::Application;
 use crate::desired::{Desired, Installation, Mode};
@@ -11,6 +12,7 @@ use crate::finding::Finding;
 use crate::git::{Revision, Source};
 use crate::host::Class;
 use crate::manifest::{Context, build};
+use crate::metric::{Metric, Metrics};
 use crate::plan::{Health, Held, Plan, Sync, aggregate};
 use crate::reconcile::{Reconciler, Target};
 use crate::report::word::{severities, short};
@@ -277,13 +279,18 @@ impl App {
 }
 
 /// Loads a revision: fetches, reads and checks it.
-pub(super) async fn load(config: Application, source: Source, installation: Installation, wanted: Wanted) -> Loaded {
+pub(super) async fn load(config: Application, source: Source, installation: Installation, wanted: Wanted, metrics: &Metrics) -> Loaded {
     let revision = match &wanted {
-        Wanted::Head { known } => match source.fetch(&config.reference).await {
-            Ok(revision) if Some(&revision.id) == known.as_ref() => return Loaded::Unchanged,
-            Ok(revision) => revision,
-            Err(error) => return Loaded::Failed(trouble(&error)),
-        },
+        Wanted::Head { known } => {
+            let began = Instant::now();
+            let fetched = source.fetch(&config.reference).await;
+            metrics.time(Metric::Fetch, &[("application", config.name.as_str())], began.elapsed());
+            match fetched {
+                Ok(revision) if Some(&revision.id) == known.as_ref() => return Loaded::Unchanged,
+                Ok(revision) => revision,
+                Err(error) => return Loaded::Failed(trouble(&error)),
+            }
+        }
         Wanted::Earlier(id) => Revision { id: id.clone(), summary: String::new(), committed: None },
     };
     let tree = match source.tree(&revision.id, &config.path).await {

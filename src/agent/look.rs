@@ -27,9 +27,9 @@ impl Agent {
         }
         app.loading = Some(wanted.clone());
         let (config, source, installation) = (app.config.clone(), app.source.clone(), self.options.installation.clone());
-        let sender = self.sender.clone();
+        let (sender, metrics) = (self.sender.clone(), self.metrics.clone());
         tokio::spawn(async move {
-            let loaded = application::load(config, source, installation, wanted.clone()).await;
+            let loaded = application::load(config, source, installation, wanted.clone(), &metrics).await;
             let _ = sender.send(Event::Loaded(index, wanted, loaded));
         });
     }
@@ -38,6 +38,7 @@ impl Agent {
         let Some(app) = self.apps.get_mut(index) else { return };
         app.loading = None;
         let name = app.config.name.clone();
+        let failed = if let Loaded::Failed(trouble) = &loaded { Some(trouble.class) } else { None };
         let event = match &loaded {
             Loaded::Read { revision, findings, desired: None } if matches!(wanted, Wanted::Earlier(_)) => {
                 tracing::error!(application = %name, revision = short(&revision.id), findings = findings.len(), "an earlier revision was good once and is refused now; what runs is left as it is");
@@ -61,6 +62,9 @@ impl Agent {
         let changed = app.take(wanted, loaded);
         if std::mem::take(&mut app.look_again) {
             self.look(index);
+        }
+        if let Some(class) = failed {
+            self.failed(class);
         }
         if changed {
             self.cancel_pulls(index);

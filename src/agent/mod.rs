@@ -18,6 +18,7 @@ mod setup;
 mod socket;
 mod task;
 mod turn;
+mod view;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::config::Application;
@@ -32,6 +34,7 @@ use crate::desired::Installation;
 use crate::docker::Docker;
 use crate::git::{Source, Watching};
 use crate::host::{Outcome, Step};
+use crate::metric::Metrics;
 use crate::observed::{Live, Traffic};
 use crate::plan::{Health, Plan};
 use crate::probe::{Asker, Prober};
@@ -49,6 +52,7 @@ use task::Bounds;
 
 pub use error::Error;
 pub use setup::Prepared;
+pub use view::{Snapshot, Standing, View};
 
 /// With something under way the host is looked at this often, beside events: time itself makes things
 /// ready, due or overdue.
@@ -118,6 +122,9 @@ pub struct Agent {
     running: BTreeMap<(usize, String), AbortHandle>,
     waiters: Vec<Waiter>,
     questions: Vec<(Request, Reply)>,
+    /// What others read, and what is counted for them.
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    metrics: Arc<Metrics>,
     _watches: Vec<Watching>,
     _socket: Option<Socket>,
 }
@@ -168,6 +175,8 @@ impl Agent {
             running: BTreeMap::new(),
             waiters: Vec::new(),
             questions: Vec::new(),
+            snapshot: watch::Sender::default(),
+            metrics: Arc::default(),
             _watches: watches,
             _socket: socket,
             options,

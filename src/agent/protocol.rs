@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::host::Class;
-use crate::report::StatusReport;
+use crate::report::{HistoryReport, StatusReport};
 
 pub use crate::report::{PlanAnswer, PlanRound};
 
@@ -40,6 +40,13 @@ pub enum Request {
         /// Which application.
         application: Option<String>,
     },
+    /// What happened to one application, or to all.
+    History {
+        /// Which application.
+        application: Option<String>,
+        /// How many events of each, the newest first.
+        limit: u32,
+    },
     /// Tries a failed rollout once more.
     Retry {
         /// Which application.
@@ -55,6 +62,8 @@ pub enum Answer {
     Plan(Box<PlanAnswer>),
     /// How applications stand.
     Status(StatusReport),
+    /// What happened to one application.
+    History(HistoryReport),
     /// What happens while `apply` runs.
     Progress(Progress),
     /// The request is done; the exit code is for the command line.

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::host::Class;
+use crate::name::Name;
 use crate::plan::Claims;
 use crate::report::StatusReport;
 use crate::report::word::{finding_line, short};
 
 use super::answer::{Question, Reply, Waiter};
-use super::application::Wanted;
+use super::application::{Wanted, chain};
 use super::protocol::{Answer, Request};
+use super::view::history;
 use super::{Agent, now};
 
 impl Agent {
@@ -21,6 +23,7 @@ impl Agent {
             | Request::Drift { application }
             | Request::Status { application } => application.clone(),
             Request::Retry { application } => Some(application.clone()),
+            Request::History { application, .. } => application.clone(),
         };
         let indexes = match self.indexes(application.as_deref()) {
             Ok(indexes) => indexes,
@@ -42,12 +45,29 @@ impl Agent {
                 }
                 self.stale = true;
             }
+            Request::History { limit, .. } => self.tell_history(&indexes, limit, reply),
             request => {
                 // The host is read anew: an answer is about now, not about the last event.
                 self.stale = true;
                 self.questions.push((request, reply));
             }
         }
+    }
+
+    /// Answers what happened, which needs neither the engine nor the loop.
+    fn tell_history(&self, indexes: &[usize], limit: u32, reply: Reply) {
+        let names: Vec<Name> = indexes.iter().filter_map(|index| Some(self.apps.get(*index)?.config.name.clone())).collect();
+        let (store, host) = (self.store.clone(), self.options.host.clone());
+        tokio::spawn(async move {
+            for name in names {
+                let answer = match history(&store, host.clone(), &name, limit).await {
+                    Ok(report) => Answer::History(report),
+                    Err(error) => Answer::Error { class: error.class(), messages: chain(&error), hint: error.hint().map(str::to_owned) },
+                };
+                let _ = reply.send(answer);
+            }
+            let _ = reply.send(Answer::Done { exit_code: 0, message: String::new() });
+        });
     }
 
     /// Returns the looks that an application must have had for its head to be what Git has now.
@@ -101,7 +121,7 @@ impl Agent {
         let (application, rounds) = match request {
             Request::Plan { application, rounds } => (application, *rounds),
             Request::Drift { application } | Request::Status { application } => (application, false),
-            Request::Apply { .. } | Request::Retry { .. } => return true,
+            Request::Apply { .. } | Request::Retry { .. } | Request::History { .. } => return true,
         };
         let indexes = self.indexes(application.as_deref()).unwrap_or_default();
         // Nothing is known of an application whose first look has not ended.
@@ -136,7 +156,7 @@ impl Agent {
     }
 
     /// Returns what the answer about one application's plan is made from.
-    fn question(&self, index: usize) -> Option<Result<Question, Answer>> {
+    pub(super) fn question(&self, index: usize) -> Option<Result<Question, Answer>> {
         let app = self.apps.get(index)?;
         let kept = app.kept().ok().flatten();
         let rolled_back = app.rolled_back();

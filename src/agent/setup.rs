@@ -13,7 +13,7 @@ use crate::name::Name;
 use crate::serve;
 
 use super::protocol::{Answer, Request};
-use super::{Agent, Error, Options, network};
+use super::{Agent, Error, Options, View, network};
 
 /// An agent that was not started yet. It holds the lock of the state folder.
 #[derive(Debug)]
@@ -47,12 +47,16 @@ impl Prepared {
         &self.options
     }
 
-    /// Runs the agent, with a socket for the command line, until `stop` is done.
-    pub async fn run(mut self, flags: &Flags, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    /// Runs the agent, with a socket for the command line, until `stop` is done. `show` is given what
+    /// others may read of it; what it returns is dropped at the end.
+    pub async fn run<T>(mut self, flags: &Flags, show: impl FnOnce(View) -> T, stop: impl Future<Output = ()>) -> Result<(), Error> {
         self.choose_addresses().await?;
         let Prepared { options, lock, .. } = self;
         let options = Options { socket: Some(flags.socket()), ..options };
-        Agent::open(options, true).await?.run(stop).await;
+        let agent = Agent::open(options, true).await?;
+        let shown = show(agent.view());
+        agent.run(stop).await;
+        drop(shown);
         drop(lock);
         Ok(())
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::desired::{Desired, Protocol};
-use crate::host::Step;
+use crate::host::{Class, Step};
+use crate::metric::Metric;
 use crate::name::{Name, ObjectId};
 use crate::observed::{Live, Traffic};
 use crate::plan::{Claims, cared_for};
@@ -33,6 +34,7 @@ impl Agent {
             Event::Began(step) => self.tell(&Progress::Started { step: step.to_string() }),
             Event::Ended(index, step, outcome, took) => {
                 self.running.remove(&(index, step.key()));
+                self.metrics.time(Metric::Step, &[("action", step.action())], took);
                 self.stale = true;
                 match &outcome {
                     Ok(()) => {
@@ -41,6 +43,7 @@ impl Agent {
                         self.tell(&Progress::Done { step: step.to_string(), millis });
                     }
                     Err(failure) => {
+                        self.failed(failure.class);
                         tracing::warn!(%step, class = ?failure.class, error = failure.message, "a step failed");
                         self.tell(&Progress::Failed { step: step.to_string(), message: failure.message.clone() });
                     }
@@ -54,6 +57,7 @@ impl Agent {
 
     /// Looks at everything anew and does what is safe now.
     pub(super) async fn turn(&mut self) {
+        let began = Instant::now();
         for index in 0..self.apps.len() {
             if std::mem::take(&mut self.apps[index].unsaved) {
                 self.store(index).await;
@@ -85,7 +89,20 @@ impl Agent {
         {
             tracing::error!(error = %chain(&error).join(": "), "`serve` cannot be started");
         }
+        self.metrics.time(Metric::Reconcile, &[], began.elapsed());
+        self.tell_readers();
         self.answer_all();
+    }
+
+    /// Counts a failure.
+    pub(super) fn failed(&self, class: Class) {
+        let class = match class {
+            Class::User => "user",
+            Class::Waiting => "waiting",
+            Class::Host => "host",
+            Class::Internal => "internal",
+        };
+        self.metrics.count(Metric::Errors, &[("class", class)]);
     }
 
     /// Takes a new snapshot if the last may be past.
@@ -106,13 +123,14 @@ impl Agent {
                 self.live = Some(live);
                 self.stale = false;
             }
-            Ok(Err(error)) => self.lost(chain(&error)),
-            Err(_) => self.lost(vec![format!("the engine did not answer for {} s", SLOWEST_READ.as_secs())]),
+            Ok(Err(error)) => self.lost(error.class(), chain(&error)),
+            Err(_) => self.lost(Class::Host, vec![format!("the engine did not answer for {} s", SLOWEST_READ.as_secs())]),
         }
     }
 
     /// Notes that the engine cannot be read. What is published goes on being served.
-    fn lost(&mut self, messages: Vec<String>) {
+    fn lost(&mut self, class: Class, messages: Vec<String>) {
+        self.failed(class);
         if self.away.as_ref() != Some(&messages) {
             tracing::error!(error = messages.join(": "), "the engine cannot be read; what is published is served on");
         }

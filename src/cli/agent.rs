@@ -4,7 +4,8 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agent::Prepared;
-use crate::config::ApplicationFlags;
+use crate::config::{ApplicationFlags, Flags, Http};
+use crate::http::{self, Server};
 
 use super::Context;
 use super::error::Error;
@@ -40,6 +41,20 @@ pub(super) async fn run(context: &Context, arguments: &Agent) -> Result<Exit, Er
             _ = interrupt.recv() => {}
         }
     };
-    prepared.run(&context.flags, stop).await?;
+    // An address that is taken ends the agent before it has done anything.
+    let server = match options(&context.flags) {
+        Some(options) => Some(Server::bind(&options).await?),
+        None => None,
+    };
+    prepared.run(&context.flags, |view| server.map(|server| server.start(view)), stop).await?;
     Ok(Exit::Done)
+}
+
+fn options(flags: &Flags) -> Option<http::Options> {
+    match flags.http {
+        Http::Off => None,
+        Http::At(address) => {
+            Some(http::Options { address, hook_secret_file: flags.hook_secret_file.clone(), api_token_file: flags.api_token_file.clone() })
+        }
+    }
 }

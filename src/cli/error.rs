@@ -37,6 +37,9 @@ pub enum Error {
     /// The engine cannot be used.
     #[error(transparent)]
     Docker(#[from] crate::docker::Error),
+    /// HTTP cannot be answered.
+    #[error(transparent)]
+    Http(#[from] crate::http::Error),
     /// The data path cannot be run, started or stopped.
     #[error(transparent)]
     Serve(#[from] crate::serve::Error),
@@ -118,6 +121,7 @@ impl Error {
             Error::State(error) => error.class().into(),
             Error::Agent(error) => error.class().into(),
             Error::Git(error) => error.class().into(),
+            Error::Http(error) => error.class().into(),
             Error::Docker(error) => error.class().into(),
             Error::Refused { class, .. } => (*class).into(),
             _ => Exit::Act,
@@ -133,6 +137,7 @@ impl Error {
             Error::State(error) => error.hint().map(str::to_owned),
             Error::Agent(error) => error.hint(),
             Error::Git(error) => error.hint(),
+            Error::Http(error) => error.hint(),
             Error::Docker(error) => error.hint().map(str::to_owned),
             Error::Socket { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("run it as the user who runs the agent, usually root".to_owned())

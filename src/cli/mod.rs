@@ -6,6 +6,7 @@
 
 mod agent;
 mod apply;
+mod badge;
 mod check;
 mod client;
 mod drift;
@@ -13,6 +14,7 @@ mod error;
 mod exit;
 mod folder;
 mod hear;
+mod history;
 mod log;
 mod panic;
 mod plan;
@@ -72,7 +74,9 @@ enum Command {
     Apply(apply::Apply),
     Drift(drift::Drift),
     Status(status::Status),
+    History(history::History),
     Retry(retry::Retry),
+    Badge(badge::Badge),
     Agent(agent::Agent),
     Serve(serve::Serve),
     Uninstall(uninstall::Uninstall),
@@ -136,6 +140,8 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
             Command::Apply(arguments) => apply::run(context, &arguments).await,
             Command::Drift(arguments) => drift::run(context, &arguments).await,
             Command::Status(arguments) => status::run(context, &arguments).await,
+            Command::History(arguments) => history::run(context, &arguments).await,
+            Command::Badge(arguments) => badge::run(context, &arguments).await,
             Command::Retry(arguments) => retry::run(context, &arguments).await,
             Command::Agent(arguments) => agent::run(context, &arguments).await,
             Command::Serve(arguments) => serve::run(context, &arguments).await,

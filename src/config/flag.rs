@@ -45,6 +45,26 @@ pub struct Flags {
     #[arg(long, global = true, env = "DRIFTLESS_DNS", value_name = "ADDR", default_value = "127.0.0.1:10053", hide_env_values = true)]
     pub dns: SocketAddr,
 
+    /// Address for pages, badges, metrics, hooks and the API of the agent; `none` for none
+    #[arg(
+        long,
+        global = true,
+        env = "DRIFTLESS_HTTP",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8765",
+        value_parser = http,
+        hide_env_values = true
+    )]
+    pub http: Http,
+
+    /// File with the secret that forges sign hooks with; without it there are no hooks
+    #[arg(long, global = true, env = "DRIFTLESS_HOOK_SECRET_FILE", value_name = "FILE", hide_env_values = true)]
+    pub hook_secret_file: Option<PathBuf>,
+
+    /// File with the token for page and API; without it only this host may read them
+    #[arg(long, global = true, env = "DRIFTLESS_API_TOKEN_FILE", value_name = "FILE", hide_env_values = true)]
+    pub api_token_file: Option<PathBuf>,
+
     /// DNS zone of all services
     #[arg(
         long,
@@ -76,6 +96,15 @@ pub struct Flags {
         hide_env_values = true
     )]
     pub log_format: LogFormat,
+}
+
+/// Where the agent listens for HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Http {
+    /// Nowhere.
+    Off,
+    /// At an address; port 0 is any that is free.
+    At(SocketAddr),
 }
 
 /// How the log is written.
@@ -115,6 +144,13 @@ fn zone(text: &str) -> Result<String, String> {
     dns_subdomain(zone).map(|()| zone.to_owned()).map_err(|error| error.to_string())
 }
 
+fn http(text: &str) -> Result<Http, String> {
+    match text {
+        "none" => Ok(Http::Off),
+        text => text.parse().map(Http::At).map_err(|_| "is neither an address and port, as in `127.0.0.1:8765`, nor `none`".to_owned()),
+    }
+}
+
 fn pool(text: &str) -> Result<Ipv4Net, String> {
     let pool: Ipv4Net = text.parse().map_err(|_| "is not a network, as in `10.64.0.0/12`".to_owned())?;
     Layout::new(pool).map(|_| pool.trunc()).ok_or_else(|| "is too small: at least a /16 is needed".to_owned())
@@ -145,6 +181,8 @@ mod tests {
         assert_eq!(flags.network_pool.to_string(), "10.64.0.0/12");
         assert_eq!(flags.layout().network.to_string(), "10.64.0.0/16");
         assert_eq!(flags.dns.to_string(), "127.0.0.1:10053");
+        assert_eq!(flags.http, Http::At(SocketAddr::from(([127, 0, 0, 1], 8765))));
+        assert_eq!(parse(&["--http", "none"]).unwrap().http, Http::Off);
         assert_eq!((flags.zone.as_str(), flags.log.as_str(), flags.log_format), ("cluster.local", "info", LogFormat::Text));
         assert_eq!((flags.owner.is_none(), flags.docker.is_none(), flags.host().is_empty()), (true, true, false));
     }
@@ -157,6 +195,7 @@ mod tests {
             (["--zone", "Cluster"], "only lower-case letters"),
             (["--owner", "a b"], "only letters"),
             (["--dns", "10053"], "invalid socket address"),
+            (["--http", "8765"], "neither an address and port"),
             (["--log-format", "xml"], "possible values: text, json"),
         ] {
             let error = parse(&arguments).unwrap_err();

@@ -11,6 +11,6 @@ pub mod state;
 
 pub use application::{Application, INTERVAL};
 pub use error::Error;
-pub use flag::{Flags, LogFormat};
+pub use flag::{Flags, Http, LogFormat};
 pub use select::{ApplicationFlags, SettingFlags, read};
 pub use state::State;

@@ -173,7 +173,10 @@ mod tests {
             let badge = Badge::of(&status(rest));
             assert_eq!((badge.message.as_str(), badge.color, badge.is_error), (message, color, is_error));
         }
-        assert_eq!(Badge::of(&status(json!({"head": "ab", "rolledBack": true}))).title, "shop at 3f2a9c1: Synced, Healthy, RolledBack from ab");
+        assert_eq!(
+            Badge::of(&status(json!({"head": "ab", "rolledBack": true}))).title,
+            "shop at 3f2a9c1: Synced, Healthy, RolledBack from ab"
+        );
     }
 
     #[test]
@@ -199,9 +202,6 @@ mod tests {
         let badge = Badge::of(&status(json!({})));
         let expected = r##"{"schemaVersion":1,"label":"shop","message":"Synced, Healthy","color":"#0b612a","isError":false}"##;
         assert_eq!(badge_json(&badge), format!("{expected}\n"));
-        assert_eq!(
-            badge_markdown("shop", "https://box.example/"),
-            "[![shop](https://box.example/badge/shop.svg)](https://box.example/)\n"
-        );
+        assert_eq!(badge_markdown("shop", "https://box.example/"), "[![shop](https://box.example/badge/shop.svg)](https://box.example/)\n");
     }
 }

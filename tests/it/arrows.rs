@@ -27,18 +27,27 @@ const CORE: &[(&str, &[&str])] = &[
 /// The rooms of the shell, and what each may name of the shell; the whole core is open to all of them.
 const SHELL: &[(&str, &[&str])] = &[
     ("docker", &[]),
+    ("metric", &[]),
     ("git", &[]),
     ("probe", &[]),
     ("store", &[]),
     ("serve", &[]),
     ("config", &["git"]),
-    ("agent", &["config", "docker", "git", "probe", "serve", "store"]),
-    ("cli", &["agent", "config", "docker", "git", "serve"]),
+    ("agent", &["config", "docker", "git", "metric", "probe", "serve", "store"]),
+    ("http", &["agent", "metric", "store"]),
+    ("cli", &["agent", "config", "docker", "git", "http", "serve"]),
 ];
 
 /// Foreign crates, and the only room that names each.
-const CRATES: &[(&str, &str)] =
-    &[("bollard", "docker"), ("git2", "git"), ("hickory", "serve"), ("rusqlite", "store"), ("saphyr", "manifest"), ("clap", "cli config")];
+const CRATES: &[(&str, &str)] = &[
+    ("axum", "http"),
+    ("bollard", "docker"),
+    ("git2", "git"),
+    ("hickory", "serve"),
+    ("rusqlite", "store"),
+    ("saphyr", "manifest"),
+    ("clap", "cli config"),
+];
 
 /// What the core has no need of: it is handed the time, the bytes and the settings.
 const OUTSIDE: &[&str] =

@@ -326,3 +326,27 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let output = place.command(&["check", "deploy"]).stdout(Stdio::from(writer)).output().expect("it runs");
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
+
+#[test]
+fn an_address_for_http_that_is_taken_ends_the_agent_with_a_way_out() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("an address");
+    let address = taken.local_addr().expect("an address").to_string();
+    let seen = place.run(&["agent", "--repo", "deploy", "--http", &address]).replace(&address, "ADDRESS");
+    assert_snapshot!(seen, @r"
+    ------- stderr -------
+    error: failed to listen on ADDRESS for HTTP
+    cause: Address already in use (os error 98)
+
+    hint: name another address with `--http`, or switch it off with `--http none`
+    [exit status: 1]
+    ");
+    assert_snapshot!(place.run(&["agent", "--repo", "deploy", "--hook-secret-file", "nowhere"]), @r"
+    ------- stderr -------
+    error: failed to read secret file `nowhere`
+    cause: No such file or directory (os error 2)
+
+    hint: the agent must be able to read it
+    [exit status: 1]
+    ");
+}

@@ -162,9 +162,56 @@ fn an_agent_that_goes_away_is_no_success() {
     {"command":"status","application":null}
     ------- stderr -------
     error: failed to understand the agent's answer
-    cause: unknown variant `riddle`, expected one of `plan`, `status`, `progress`, `done`, `error` at line 1 column 19
+    cause: unknown variant `riddle`, expected one of `plan`, `status`, `history`, `progress`, `done`, `error` at line 1 column 19
 
     hint: the agent may be of another version: restart it
     [exit status: 1]
+    "#);
+}
+
+const STATUS: &str = r#"{"answer": "status", "version": 1, "host": "box", "applications": [{"name": "shop", "revision": "3f2a9c1",
+"head": "3f2a9c1", "sync": "Synced", "health": "Healthy", "message": "", "rolledBack": false, "refused": false, "plan": "0a1b",
+"workloads": [], "held": [], "findings": [], "drift": 0}]}"#;
+
+#[test]
+fn a_badge_is_asked_for_and_a_line_to_paste_is_not() {
+    assert_snapshot!(talk(&["badge", "shop", "-o", "json"], &[STATUS, DONE]), @r##"
+    {"command":"status","application":"shop"}
+    {"schemaVersion":1,"label":"shop","message":"Synced, Healthy","color":"#0b612a","isError":false}
+    ------- stderr -------
+    [exit status: 0]
+    "##);
+    let svg = talk(&["badge", "shop"], &[STATUS, DONE]);
+    assert!(svg.contains("<svg ") && svg.ends_with("</svg>\n------- stderr -------\n[exit status: 0]"), "{svg}");
+    assert_snapshot!(Place::new().run(&["badge", "shop", "-o", "markdown", "--http", "127.0.0.1:8765"]), @r"
+    [![shop](http://127.0.0.1:8765/badge/shop.svg)](http://127.0.0.1:8765/)
+    ------- stderr -------
+    [exit status: 0]
+    ");
+    assert_snapshot!(Place::new().run(&["badge", "shop", "-o", "markdown", "--http", "none"]), @r"
+    ------- stderr -------
+    error: with `--http none` nobody serves the badge
+
+    hint: say with --url where it is served
+    [exit status: 2]
+    ");
+}
+
+#[test]
+fn a_history_is_asked_for_and_shown() {
+    let history = r#"{"answer": "history", "version": 1, "host": "box", "application": "shop", "events": [
+{"at": "2026-01-02T03:04:05Z", "revision": "3f2a9c1", "kind": "healthy", "message": ""}]}"#;
+    assert_snapshot!(talk(&["history", "shop"], &[history, DONE]), @r#"
+    {"command":"history","application":"shop","limit":20}
+    shop
+      2026-01-02 03:04:05 UTC  3f2a9c1  healthy
+    ------- stderr -------
+    [exit status: 0]
+    "#);
+    assert_snapshot!(talk(&["history", "--limit", "1", "-o", "json"], &[history, DONE]), @r#"
+    {"command":"history","application":null,"limit":1}
+    {"version":1,"host":"box","application":"shop","events":[{"at":"2026-01-02T03:04:05Z","revision":"3f2a9c1","kind":"healthy","message":""}]}
+    ------- stderr -------
+    [exit status: 0]
     "#);
 }

@@ -40,6 +40,7 @@ impl Place {
         command.args(arguments).current_dir(self.folder.path()).env_clear();
         command.env("DRIFTLESS_STATE", self.path("state")).env("DRIFTLESS_HOST", "box").env("DRIFTLESS_OWNER", "tests");
         command.env("DOCKER_HOST", format!("unix://{}", self.path("no/docker.sock").display())).env("COLUMNS", "100");
+        command.env("DRIFTLESS_HTTP", "127.0.0.1:0");
         command.env("TMPDIR", self.folder.path());
         command
     }
