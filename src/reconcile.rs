@@ -260,6 +260,10 @@ impl Reconciler {
         if settled && plan.drift.is_empty() && desired.settings.mode == Mode::Manual {
             observed.record.approved.take_if(|approved| *approved == desired.revision);
         }
+        // So is the permission to remove everything: going back to that revision later is not covered by it.
+        if settled {
+            observed.record.prune_all.take_if(|permitted| *permitted == desired.revision);
+        }
         if settled && observed.record.healthy.last() != Some(&desired.revision) {
             let keep = desired.workloads.values().map(|workload| workload.history_limit).max().unwrap_or(10) as usize + 1;
             observed.record.healthy.retain(|revision| *revision != desired.revision);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{Care, Desired, Service, Workload, field};
+use crate::desired::{Care, Desired, Probes, Service, Workload, field};
 use crate::hash::{FieldValue, Fields, sha256};
 use crate::name::{Kind, ObjectId};
 
@@ -142,6 +142,15 @@ pub fn workload_fields(workload: &Workload) -> Fields {
     for (name, container) in &spec.containers {
         for (path, value) in container.fields.iter().chain(&container.in_place) {
             fields.insert(manifest_path(name.as_str(), path), value.clone());
+        }
+    }
+    for container in &workload.template.containers {
+        let Probes { startup, liveness, readiness } = &container.probes;
+        for (path, probe) in [("startupProbe", startup), ("livenessProbe", liveness), ("readinessProbe", readiness)] {
+            if let Some(probe) = probe {
+                let text = serde_json::to_string(probe).expect("probes become JSON");
+                fields.insert(manifest_path(container.name.as_str(), path), FieldValue::Public(text));
+            }
         }
     }
     fields

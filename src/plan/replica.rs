@@ -154,7 +154,10 @@ fn likeness(container: &Container, labels: &Labels, facts: &Facts<'_>, observed:
         // A label of another format says nothing; then the fields decide.
         None => drift::unlike_fields(container, workload).is_empty(),
     };
-    if !same_template || container.published != facts.published {
+    // Other questions are a change like any other: asked of all replicas at once, a mistyped one would
+    // take the whole workload out. A replica goes on being asked its own.
+    let same_probes = container.care.as_ref().is_none_or(|care| care.probes == facts.care.probes);
+    if !same_template || !same_probes || container.published != facts.published {
         Likeness::Different
     } else if drift::surplus_limit(container, workload).is_some() || has_moved_tag(container, workload, observed) {
         Likeness::Drifted

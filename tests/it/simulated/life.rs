@@ -450,3 +450,33 @@ fn a_revision_that_the_host_refused_is_forgotten_when_another_is_kept() {
     let plan = run.plan();
     assert!(plan.failed.is_none(), "{plan:#?}");
 }
+
+#[test]
+fn a_mistyped_probe_rolls_like_any_change_and_takes_nothing_out() {
+    let mut run = run(shop("r1", [Deployment { readiness: false, ..web("web:1", 2) }]));
+    settle(&mut run);
+    run.host.scene.behaviors.insert("web:1".to_owned(), Behavior { ready_after: Some(Duration::from_secs(1)), ..Behavior::default() });
+    run.desired = shop("r2", [web("web:1", 2)]).into();
+    let changes = run.plan().changes;
+    assert_eq!(changes.iter().map(|change| change.action).collect::<Vec<_>>(), [ChangeAction::Recreate]);
+    assert!(changes[0].fields.iter().any(|field| field.path.ends_with("readinessProbe")), "{changes:#?}");
+    let turns = settle(&mut run);
+    assert_eq!(least(&turns, "web"), 2);
+    assert!(count(&turns, |step| matches!(step, Step::Create { .. })) == 2);
+}
+
+#[test]
+fn going_back_to_nothing_is_not_covered_by_an_old_permission() {
+    let mut run = run(shop("r1", [web("web:1", 1)]));
+    settle(&mut run);
+    let nothing = shop("r2", []);
+    run.desired = nothing.clone().into();
+    run.reconciler_mut().record_mut().prune_all = Some("r2".to_owned());
+    settle(&mut run);
+    assert_eq!(containers(&run, "web"), 0);
+    run.desired = shop("r3", [web("web:1", 1)]).into();
+    settle(&mut run);
+    run.desired = nothing.into();
+    run.converge(MINUTE);
+    assert_eq!(containers(&run, "web"), 1);
+}
