@@ -101,13 +101,15 @@ impl Waiter {
         Ok(())
     }
 
-    /// Says how far pulls are, and when they are done.
+    /// Says how far pulls are; whether one ended well is said by its step.
     fn tell_pulls(&mut self, pulling: &BTreeMap<String, String>) {
         let known = self.said.keys().filter_map(|object| object.strip_prefix("Image/")).map(str::to_owned);
-        let images: std::collections::BTreeSet<String> = known.chain(pulling.keys().cloned()).collect();
-        for image in images {
-            let message = pulling.get(&image).map_or("Healthy: pulled".to_owned(), |far| format!("Progressing: {far}"));
-            self.say(format!("Image/{image}"), message);
+        let ended: Vec<String> = known.filter(|image| !pulling.contains_key(image)).collect();
+        for image in ended {
+            self.said.remove(&format!("Image/{image}"));
+        }
+        for (image, far) in pulling {
+            self.say(format!("Image/{image}"), format!("Progressing: {far}"));
         }
     }
 

@@ -194,14 +194,16 @@ impl App {
         }
     }
 
-    /// Tries a failed rollout once more; who asks for that approves it.
-    pub(super) fn retry(&mut self) {
+    /// Tries a failed rollout once more; who asks for that approves it. Returns whether one had failed.
+    pub(super) fn retry(&mut self) -> bool {
         let failed = self.rolled_back().is_some();
+        let stuck = self.plan.as_ref().is_some_and(|plan| plan.failed.is_some());
         self.reconciler.forgive();
         self.lost = None;
         if let Some(head) = self.head.as_ref().filter(|head| failed && head.settings.mode == Mode::Manual) {
             self.reconciler.record_mut().approved = Some(head.revision.clone());
         }
+        failed || stuck
     }
 
     /// Returns the revisions that must not be lost.

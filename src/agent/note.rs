@@ -33,9 +33,13 @@ impl Agent {
             tracing::error!(application = %name, reason, "the rollout failed; the application goes back to its last healthy revision");
             self.append(index, head, "rolled back", reason).await;
         }
+        let gone_back = self.apps.get(index).and_then(super::application::App::rolled_back).is_some();
         for Happening { kind, message } in happenings(before, &after) {
             let revision = short(&after.revision);
             match kind {
+                "healthy" if gone_back => {
+                    tracing::warn!(application = %name, revision, "RolledBack: the last healthy revision serves again")
+                }
                 "healthy" => tracing::info!(application = %name, revision, "Synced and Healthy"),
                 "degraded" => tracing::error!(application = %name, revision, reason = message, "Degraded"),
                 // Somebody who waits for one `apply` reads what is done, not why.

@@ -38,9 +38,11 @@ impl Agent {
             Request::Retry { .. } => {
                 for index in indexes {
                     let Some(app) = self.apps.get_mut(index) else { continue };
-                    app.retry();
+                    let failed = app.retry();
                     app.unsaved = true;
-                    let message = format!("{}: the last revision is tried again", app.config.name);
+                    let outcome =
+                        if failed { "the last revision is tried again" } else { "no rollout has failed: there is nothing to try again" };
+                    let message = format!("{}: {outcome}", app.config.name);
                     let _ = reply.send(Answer::Done { exit_code: 0, message });
                 }
                 self.stale = true;
@@ -178,10 +180,14 @@ impl Agent {
         observed.live = self.live.clone()?;
         observed.probing = self.prober.results();
         let claims: Claims = self.claims(index);
-        let plan = match &app.plan {
+        let mut plan = match &app.plan {
             Some(plan) if plan.revision == desired.revision => plan.clone(),
             _ => crate::plan::plan(&desired, &claims, &observed, now()),
         };
+        // What is asked about is what Git has, and what is wrong with that.
+        if let Some(refused) = &app.refused {
+            plan.findings.clone_from(&refused.findings);
+        }
         let host = self.options.host.clone();
         Some(Ok(Question {
             host,

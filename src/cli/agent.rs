@@ -34,12 +34,15 @@ pub(super) async fn run(context: &Context, arguments: &Agent) -> Result<Exit, Er
     let applications = arguments.applications.applications()?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signal)?;
     let prepared = Prepared::new(&context.flags, applications, "driftless agent").await?;
     let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let signal = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            _ = hangup.recv() => "SIGHUP",
+        };
+        tracing::info!(signal, "the agent ends; what runs goes on, and `serve` answers. A changed configuration is read at the next start");
     };
     // An address that is taken ends the agent before it has done anything.
     let server = match options(&context.flags) {

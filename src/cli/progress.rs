@@ -39,7 +39,13 @@ impl View {
         }
         match progress {
             Progress::Started { step } => drop(self.running.insert(step, Instant::now())),
-            Progress::Done { step, .. } | Progress::Failed { step, .. } => drop(self.running.remove(&step)),
+            Progress::Done { step, .. } | Progress::Failed { step, .. } => {
+                self.running.remove(&step);
+                // How far a pull is ends with the pull, well or not.
+                if let Some(image) = step.strip_prefix("pull ") {
+                    self.waiting.remove(&format!("Image/{image}"));
+                }
+            }
             Progress::Workload { object, message } if message.starts_with("Healthy") => drop(self.waiting.remove(&object)),
             Progress::Workload { object, message } => drop(self.waiting.insert(object, message)),
             Progress::Note { .. } => {}

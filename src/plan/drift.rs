@@ -78,7 +78,9 @@ fn replica_drift(view: &View<'_>, workload: &Workload, replica: &Replica<'_>) ->
     }
     if let Some(what) = state_of(container) {
         let since = container.stopped_by_hand.or(container.finished);
-        return Some(entry(view, replica.id, what, Vec::new(), since));
+        let drift = entry(view, replica.id, what, Vec::new(), since);
+        let waits = container.stopped_by_hand.is_some_and(|since| view.now < since + view.desired.settings.heal_stopped);
+        return Some(Drift { healed: drift.healed && !waits, ..drift });
     }
     let mut fields = unlike_in_place(container, workload);
     fields.extend(surplus_limit(container, workload));
