@@ -73,6 +73,13 @@ need_build_tools() {
     need 'the OpenSSL headers' libssl-dev pkg-config --exists openssl
 }
 
+# Servers that tests run beside git's own.
+need_servers() {
+    need ssh-keygen openssh-client
+    need sshd openssh-server test -x /usr/sbin/sshd
+    need openssl openssl
+}
+
 # Everything that running against an engine needs.
 need_engine() {
     need ip iproute2

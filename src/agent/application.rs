@@ -380,7 +380,7 @@ mod tests {
 
     fn app(record: Record) -> App {
         let config = Application::new("shop", Location::Folder("/nowhere".into())).expect("a name");
-        let source = Source::new(Path::new("/nowhere/state"), config.location.clone());
+        let source = Source::new(Path::new("/nowhere/state"), config.location.clone(), config.auth.clone());
         new_app(config, source, record)
     }
 

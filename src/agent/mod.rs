@@ -146,7 +146,10 @@ impl Agent {
         let mut apps = Vec::new();
         let mut watches = Vec::new();
         for (index, config) in options.applications.iter().enumerate() {
-            let source = Source::new(&options.state, config.location.clone());
+            for file in config.auth.exposed() {
+                tracing::warn!(application = %config.name, file = %file.display(), "every user of this host can read this secret file: take that right away with `chmod o-r`");
+            }
+            let source = Source::new(&options.state, config.location.clone(), config.auth.clone());
             if options.socket.is_some() {
                 let sender = sender.clone();
                 watches.push(source.watch(config.interval, move || drop(sender.send(Event::Look(index)))));

@@ -114,7 +114,9 @@ impl Error {
         match self {
             Error::Usage { .. } => Exit::Usage,
             // What is wrong is on the command line, not in a file.
-            Error::Config(config::Error::Nothing | config::Error::Location { .. } | config::Error::Name { .. }) => Exit::Usage,
+            Error::Config(
+                config::Error::Nothing | config::Error::Location { .. } | config::Error::Auth { .. } | config::Error::Name { .. },
+            ) => Exit::Usage,
             // Whoever reads our output may stop when they have seen enough.
             Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Error::Config(error) => error.class().into(),

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::desired::Settings;
-use crate::git::Location;
+use crate::git::{Auth, Location};
 use crate::manifest::Format;
 use crate::name::{Name, NameError, dns_label};
 
@@ -19,6 +19,8 @@ pub struct Application {
     pub name: Name,
     /// Where its repository is.
     pub location: Location,
+    /// The files that hold what it asks for.
+    pub auth: Auth,
     /// Branch, tag or commit; empty for `HEAD`.
     pub reference: String,
     /// The folder in the repository; `.` for all of it.
@@ -46,6 +48,7 @@ impl Application {
             namespace: name.clone(),
             name,
             location,
+            auth: Auth::default(),
             reference: String::new(),
             path: ".".to_owned(),
             format: Format::Auto,

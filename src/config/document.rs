@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::desired::{Compose, Mode, OnFailure, Settings};
 use crate::finding::{Finding, Place};
-use crate::git::Location;
+use crate::git::{Auth, Location};
 use crate::manifest::Format;
 use crate::manifest::cursor::{Cursor, Fields};
 use crate::manifest::load::load;
@@ -90,8 +90,33 @@ fn decode_spec(spec: &mut Fields<'_>, name: Option<&Located<Name>>, folder: &Pat
     };
     let interval = duration(spec, "interval", INTERVAL);
     let settings = settings(spec);
+    let auth = auth(spec, location.as_ref(), folder);
     refuse_unbuilt(spec);
-    Some(Application { name: name?.value.clone(), location: location?, reference, path, format, namespace: namespace?, interval, settings })
+    let (name, location, namespace) = (name?.value.clone(), location?, namespace?);
+    Some(Application { name, location, auth: auth?, reference, path, format, namespace, interval, settings })
+}
+
+/// Decodes the files with what the repository asks for; a relative path counts from the document's folder.
+fn auth(spec: &mut Fields<'_>, location: Option<&Location>, folder: &Path) -> Option<Auth> {
+    let decode = |fields: &mut Fields<'_>| {
+        let mut file = |name| Some(folder.join(fields.get(name)?.filled()?.value));
+        Auth {
+            username_file: file("usernameFile"),
+            password_file: file("passwordFile"),
+            token_file: file("tokenFile"),
+            ssh_key_file: file("sshKeyFile"),
+            known_hosts_file: file("knownHostsFile"),
+        }
+    };
+    let field = spec.get("auth");
+    let auth = match &field {
+        Some(field) => field.fields(decode)?,
+        None => Auth::default(),
+    };
+    let Some(error) = location.and_then(|location| auth.check(location).err()) else { return Some(auth) };
+    let place = field.as_ref().unwrap_or(spec.cursor());
+    place.sink.error_with("bad-auth", place.span(), format!("`spec.auth.{}` {}", error.field, error.reason), error.hint);
+    None
 }
 
 fn settings(spec: &mut Fields<'_>) -> Settings {
@@ -144,11 +169,7 @@ fn compose(spec: &mut Fields<'_>) -> Compose {
 /// Refuses what the contract has and this version does not, unless it asks for nothing but the default.
 fn refuse_unbuilt(spec: &mut Fields<'_>) {
     const LATER: &str = "not supported yet";
-    spec.refuse(&[
-        ("auth", "credentials are not supported yet; use a repository that asks for none"),
-        ("secretsFolder", "external secrets are not supported yet; write them as Secret objects"),
-        ("dependsOn", LATER),
-    ]);
+    spec.refuse(&[("secretsFolder", "external secrets are not supported yet; write them as Secret objects"), ("dependsOn", LATER)]);
     for (field, below, default) in [("policy", "enforce", "default"), ("verify", "mode", "none")] {
         if let Some(cursor) = spec.get(field) {
             cursor.fields(|fields| fields.only(below, &Value::Text(default.to_owned()), LATER));
@@ -274,6 +295,7 @@ mod tests {
         let expected = Application {
             name: Name::try_from("shop").unwrap(),
             location: Location::parse("/etc/shop").unwrap(),
+            auth: Auth::default(),
             reference: "v1".into(),
             path: "deploy/web".into(),
             format: Format::Kubernetes,
@@ -303,7 +325,7 @@ mod tests {
     #[test]
     fn every_error_is_reported_with_its_place() {
         let spec = "spec:\n  rpo: x\n  path: ../x\n  mode: automatic\n  prune: maybe\n  interval: 60\n  deadline: 0s\n  hold: soon\n  namespace: Store\n  \
-                    format: swarm\n  fronts: maybe\n  auth: { tokenFile: /t }\n  policy: { enforce: baseline }\n  variables: { A: 1 }\n";
+                    format: swarm\n  fronts: maybe\n  auth: { token: t }\n  policy: { enforce: baseline }\n  variables: { A: 1 }\n";
         let (applications, findings) = read(&format!("{HEAD}{spec}"));
         assert_eq!(applications, []);
         assert_eq!(
@@ -319,11 +341,31 @@ mod tests {
                 "12:14 `spec.namespace` has `S` at position 1; only lower-case letters, digits and `-` are allowed, with a letter or digit at both ends",
                 "13:11 `spec.format` cannot be `swarm`; supported: `auto`, `compose`, `kubernetes`",
                 "14:11 `spec.fronts` must be true or false, but is the text `maybe`",
-                "15:3 `spec.auth` is not supported (credentials are not supported yet; use a repository that asks for none)",
+                "15:11 unknown field `spec.auth.token`",
                 "16:22 `spec.policy.enforce` is not supported with a value other than `default` (not supported yet)",
                 "17:19 `spec.variables.A` must be a text, but is the number 1 (put it in quotes)",
             ]
         );
+    }
+
+    #[test]
+    fn credentials_are_files_that_fit_the_repository() {
+        let (applications, findings) =
+            read(&format!("{HEAD}spec:\n  repo: https://git.example/shop.git\n  auth: {{ tokenFile: token }}\n"));
+        assert_eq!(findings, [] as [&str; 0]);
+        assert_eq!(applications[0].auth, Auth { token_file: Some(PathBuf::from("/etc/driftless/token")), ..Auth::default() });
+        let (_, findings) = read(&format!("{HEAD}spec:\n  repo: http://git.example/shop.git\n  auth: {{ tokenFile: token }}\n"));
+        assert_eq!(
+            findings,
+            ["6:3 `spec.auth.tokenFile` would be sent over plain http, where everybody on the way can read it (use an https URL)"]
+        );
+        let (_, findings) = read(&format!("{HEAD}spec:\n  repo: git@git.example:shop.git\n"));
+        assert_eq!(
+            findings,
+            ["5:3 `spec.auth.sshKeyFile` is missing: ssh needs a private key (neither an ssh agent nor the user's own keys are tried)"]
+        );
+        let (_, findings) = read(&format!("{HEAD}spec:\n  repo: https://me:canary@git.example/shop.git\n"));
+        assert_eq!(findings, ["5:9 `spec.repo` holds a user or a password; write it without them, and the files that hold them as `auth`"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::finding::Finding;
-use crate::git::LocationError;
+use crate::git::{AuthError, LocationError};
 use crate::host::Class;
 use crate::name::NameError;
 
@@ -46,6 +46,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: LocationError,
     },
+    /// The flags for credentials do not fit.
+    #[error("failed to use the credentials: {flag} {}", reason.reason)]
+    Auth {
+        /// The flag.
+        flag: String,
+        /// What is wrong with it.
+        reason: AuthError,
+    },
     /// The name or namespace cannot be one.
     #[error("failed to use `{text}` as the application's name: it {reason}")]
     Name {
@@ -70,6 +78,10 @@ impl Error {
         match self {
             Error::None { .. } => Some("write a document of kind Application into a file that ends with .yaml or .yml"),
             Error::Nothing => Some("name a repository with --repo, or a file of Application documents with --config"),
+            Error::Auth { reason, .. } => Some(reason.hint),
+            Error::Location { reason: LocationError::Credentials, .. } => {
+                Some("put a token into a file that only the agent's user can read, and name it with --token-file")
+            }
             Error::Name { .. } => Some("give it another name with --name"),
             _ => None,
         }

@@ -12,5 +12,5 @@ pub mod state;
 pub use application::{Application, INTERVAL};
 pub use error::Error;
 pub use flag::{Flags, Http, LogFormat};
-pub use select::{ApplicationFlags, SettingFlags, read};
+pub use select::{ApplicationFlags, AuthFlags, SettingFlags, read};
 pub use state::State;

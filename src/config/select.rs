@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::desired::{Compose, Mode, OnFailure, Settings};
 use crate::finding::refuses;
-use crate::git::Location;
+use crate::git::{Auth, Location};
 use crate::manifest::Format;
 use crate::name::{Name, dns_label};
 use crate::time::parse_duration;
@@ -22,7 +22,7 @@ use super::error::Error;
 #[derive(Debug, Clone, Args)]
 pub struct ApplicationFlags {
     /// File of Application documents, or a folder of such files
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["repo", "reference", "path", "name", "SettingFlags"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["repo", "reference", "path", "name", "AuthFlags", "SettingFlags"])]
     pub config: Option<PathBuf>,
 
     /// Repository: an https or ssh URL, or a path (repository or plain folder)
@@ -45,9 +45,37 @@ pub struct ApplicationFlags {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, requires = "repo")]
     pub interval: Duration,
 
+    /// What the repository asks for.
+    #[command(flatten)]
+    pub auth: AuthFlags,
+
     /// How it is kept.
     #[command(flatten)]
     pub settings: SettingFlags,
+}
+
+/// Flags for files that hold what a repository asks for.
+#[derive(Debug, Clone, Args)]
+pub struct AuthFlags {
+    /// File with the user (https)
+    #[arg(long, value_name = "FILE", requires = "repo")]
+    pub username_file: Option<PathBuf>,
+
+    /// File with the user's password (https), or the key's passphrase (ssh)
+    #[arg(long, value_name = "FILE", requires = "repo")]
+    pub password_file: Option<PathBuf>,
+
+    /// File with a token (https)
+    #[arg(long, value_name = "FILE", requires = "repo")]
+    pub token_file: Option<PathBuf>,
+
+    /// File with the private key (ssh)
+    #[arg(long, value_name = "FILE", requires = "repo")]
+    pub ssh_key_file: Option<PathBuf>,
+
+    /// File with the host keys that are trusted (ssh) [default: ~/.ssh/known_hosts]
+    #[arg(long, value_name = "FILE", requires = "repo")]
+    pub known_hosts_file: Option<PathBuf>,
 }
 
 /// Flags that say how an application is kept; they have the names and defaults of an Application's
@@ -123,16 +151,62 @@ impl ApplicationFlags {
         match (&self.config, &self.repo) {
             (Some(path), _) => read(path),
             (None, Some(repo)) => {
-                let location = Location::parse(repo).map_err(|reason| Error::Location { text: repo.clone(), reason })?;
+                let location = Location::parse(repo).map_err(|reason| Error::Location { text: masked(repo), reason })?;
+                let auth = self.auth.auth();
+                auth.check(&location).map_err(|reason| Error::Auth { flag: flag(reason.field), reason })?;
                 let mut application = self.settings.application(self.name.as_deref(), location)?;
                 application.reference = self.reference.clone().unwrap_or_default();
                 application.path.clone_from(&self.path);
                 application.interval = self.interval;
+                application.auth = auth;
                 Ok(vec![application])
             }
             (None, None) => Err(Error::Nothing),
         }
     }
+}
+
+impl AuthFlags {
+    fn auth(&self) -> Auth {
+        // The files are read again at each fetch, wherever the process is by then.
+        let absolute = |path: &Option<PathBuf>| path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        Auth {
+            username_file: absolute(&self.username_file),
+            password_file: absolute(&self.password_file),
+            token_file: absolute(&self.token_file),
+            ssh_key_file: absolute(&self.ssh_key_file),
+            known_hosts_file: absolute(&self.known_hosts_file),
+        }
+    }
+}
+
+/// Returns the flag of an Application's field: `--token-file` of `tokenFile`.
+fn flag(field: &str) -> String {
+    let mut flag = "--".to_owned();
+    for letter in field.chars() {
+        if letter.is_ascii_uppercase() {
+            flag.push('-');
+        }
+        flag.push(letter.to_ascii_lowercase());
+    }
+    flag
+}
+
+/// Returns a text in which the users and passwords of URLs are covered, letter by letter, so that places
+/// in it stay what they are.
+fn masked(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        let end =
+            after.find(|letter: char| letter.is_whitespace() || matches!(letter, '/' | '"' | '\'' | '?' | '#')).unwrap_or(after.len());
+        let covered = after[..end].rfind('@').unwrap_or(0);
+        masked.push_str(before);
+        masked.extend(after[..covered].chars().map(|_| '*'));
+        rest = &after[covered..];
+    }
+    masked + rest
 }
 
 impl SettingFlags {
@@ -150,7 +224,8 @@ impl SettingFlags {
         };
         let interval = super::INTERVAL;
         let (reference, path, format) = (String::new(), ".".to_owned(), Format::Auto);
-        Ok(Application { name, location, reference, path, format, namespace, interval, settings: self.settings() })
+        let (auth, settings) = (Auth::default(), self.settings());
+        Ok(Application { name, location, auth, reference, path, format, namespace, interval, settings })
     }
 
     /// Returns the settings.
@@ -187,7 +262,7 @@ pub fn read(path: &Path) -> Result<Vec<Application>, Error> {
     }
     let (applications, findings) = parse(&files);
     if refuses(&findings) {
-        let text = |(file, bytes): &(PathBuf, Vec<u8>)| (file.display().to_string(), String::from_utf8_lossy(bytes).into_owned());
+        let text = |(file, bytes): &(PathBuf, Vec<u8>)| (file.display().to_string(), masked(&String::from_utf8_lossy(bytes)));
         return Err(Error::Refused { path: path.to_owned(), findings, texts: files.iter().map(text).collect() });
     }
     match applications.is_empty() {
@@ -257,6 +332,17 @@ mod tests {
     }
 
     #[test]
+    fn passwords_in_urls_are_covered_and_nothing_else() {
+        for (text, expected) in [
+            ("repo: https://me:p@ss@git.example/a # x@y", "repo: https://*******@git.example/a # x@y"),
+            ("a: \"https://tök@h/a\"\nb: ssh://git@h/b", "a: \"https://***@h/a\"\nb: ssh://***@h/b"),
+            ("mail: a@b.example\nhttps://h/a@b", "mail: a@b.example\nhttps://h/a@b"),
+        ] {
+            assert_eq!(masked(text), expected);
+        }
+    }
+
+    #[test]
     fn flags_say_what_documents_say() {
         let arguments =
             ["--repo", "/srv/My_Shop", "--ref", "v1", "--path", "deploy", "--name", "shop", "--mode", "observe", "--prune", "false"];
@@ -271,6 +357,13 @@ mod tests {
             (&[] as &[&str], "neither --config nor --repo was given"),
             (&["--repo", "/srv/My_Shop"], "failed to use `My_Shop` as the application's name: it has `M` at position 1"),
             (&["--repo", "svn://x"], "failed to read --repo `svn://x`: it has the unknown scheme `svn`"),
+            (
+                &["--repo", "https://me:canary@git.example/x"],
+                "failed to read --repo `https://*********@git.example/x`: it holds a user or a password",
+            ),
+            (&["--repo", "http://git.example/x", "--token-file", "t"], "--token-file would be sent over plain http"),
+            (&["--repo", "git@git.example:x"], "--ssh-key-file is missing: ssh needs a private key"),
+            (&["--config", "/x", "--token-file", "t"], "cannot be used with"),
             (&["--repo", "/x", "--path", "/abs"], "must be a path in the repository"),
             (&["--repo", "/x", "--deadline", "0"], "must be longer than 0"),
             (&["--repo", "/x", "--drain", "10"], "is no duration"),

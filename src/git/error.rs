@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use crate::host::Class;
 
-use super::Location;
+use super::access::AccessError;
+use super::location::Location;
 
 /// A failure to get at a revision. What was fetched before stays usable.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,14 @@ pub enum Error {
         repository: Location,
         /// Why.
         source: git2::Error,
+    },
+    /// The server does not let us in, or is not the one that is trusted.
+    #[error("failed to fetch from repository `{repository}`")]
+    Access {
+        /// The repository.
+        repository: Location,
+        /// Why.
+        source: Box<AccessError>,
     },
     /// The repository answers too slowly.
     #[error("failed to fetch from repository `{repository}` within {seconds} seconds")]
@@ -119,10 +128,11 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::Absent { .. } | Error::Slow { .. } | Error::Empty { .. } => Class::Waiting,
-            Error::Fetch { source, .. } => match source.code() {
-                git2::ErrorCode::Auth | git2::ErrorCode::Certificate => Class::User,
-                _ => Class::Waiting,
+            Error::Fetch { source, .. } => match is_denied(source) {
+                true => Class::User,
+                false => Class::Waiting,
             },
+            Error::Access { .. } => Class::User,
             Error::UnknownRef { .. } | Error::NoRefs { .. } | Error::NoFolder { .. } | Error::TooLarge { .. } | Error::Lost { .. } => {
                 Class::User
             }
@@ -135,11 +145,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Absent { .. } => Some("check the path; it is looked for again at every interval".to_owned()),
-            Error::Fetch { source, .. } => match source.code() {
-                git2::ErrorCode::Auth => Some("the repository asks for credentials, which are not supported yet".to_owned()),
-                git2::ErrorCode::Certificate => Some("the server's certificate or host key is not trusted by this host".to_owned()),
-                _ => None,
-            },
+            Error::Fetch { source, .. } if is_denied(source) => {
+                Some("is the URL right, and may the credentials read this repository?".to_owned())
+            }
+            Error::Access { source, .. } => Some(source.hint()),
             Error::UnknownRef { known, .. } => match known.as_slice() {
                 [] => Some("the repository has neither branches nor tags".to_owned()),
                 [first, ..] if known.len() == 1 => Some(format!("did you mean `{first}`?")),
@@ -154,6 +163,11 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Tells whether a server says that there is no such repository, or not for us.
+fn is_denied(error: &git2::Error) -> bool {
+    ["status code: 403", "status code: 404"].iter().any(|status| error.message().contains(status))
 }
 
 /// libgit2 tells causes apart by their text alone.

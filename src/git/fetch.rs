@@ -4,11 +4,15 @@
 //! history, takes a millisecond, and works for repositories of other users. A branch goes before a tag
 //! of the same name.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use git2::{Direction, ErrorCode, FetchOptions, ObjectType, Oid, ProxyOptions, Repository};
 
+use super::access::{Access, AccessError};
+use super::auth::Auth;
 use super::mirror::{self, CopyError};
+use super::remote::Remote;
 
 /// Where the mirror keeps the branches and tags of a repository far away, so that the next fetch is
 /// only of what is new.
@@ -19,6 +23,8 @@ const TIPS: &str = "refs/source";
 pub(super) enum Trouble {
     /// The source cannot be read.
     Source(git2::Error),
+    /// The server was not talked to, or does not take what it was shown.
+    Access(AccessError),
     /// The mirror cannot be read or written.
     Mirror(git2::Error),
     /// There is no such ref; these are the ones that there are.
@@ -36,13 +42,19 @@ impl From<CopyError> for Trouble {
     }
 }
 
-/// Copies the commit that a ref names from a repository of this host.
-pub(super) fn local(mirror: &Repository, git_dir: &Path, reference: &str) -> Result<Oid, Trouble> {
+/// What each ref led to.
+pub(super) type Found = BTreeMap<String, Result<Oid, Trouble>>;
+
+/// Copies the commits that refs name from a repository of this host.
+pub(super) fn local(mirror: &Repository, git_dir: &Path, references: &BTreeSet<String>) -> Result<Found, Trouble> {
     // `open_bare` does not ask who owns the folder: the person who configured it has decided.
     let source = Repository::open_bare(git_dir).map_err(Trouble::Source)?;
-    let commit = resolve(&source, reference)?;
-    mirror::copy(&source, mirror, commit)?;
-    Ok(commit)
+    let copy = |reference: &String| {
+        let commit = resolve(&source, reference)?;
+        mirror::copy(&source, mirror, commit)?;
+        Ok(commit)
+    };
+    Ok(references.iter().map(|reference| (reference.clone(), copy(reference))).collect())
 }
 
 fn resolve(source: &Repository, reference: &str) -> Result<Oid, Trouble> {
@@ -66,50 +78,78 @@ fn resolve(source: &Repository, reference: &str) -> Result<Oid, Trouble> {
     by_digits(source, reference).ok_or_else(|| Trouble::Unknown(names(source)))
 }
 
-/// Fetches the commit that a ref names from a repository far away.
-pub(super) fn remote(mirror: &Repository, url: &str, reference: &str) -> Result<Oid, Trouble> {
+/// What a ref of a repository far away is there.
+enum Tip {
+    /// A branch or tag, by its full name.
+    Named(String, Oid),
+    /// Perhaps the beginning of a commit's id.
+    Digits,
+    /// Nothing.
+    Unknown,
+}
+
+/// Fetches the commits that refs name from a repository far away, in one connection.
+pub(super) fn remote(mirror: &Repository, (url, auth): (&str, &Auth), references: &BTreeSet<String>) -> Result<Found, Trouble> {
+    let server = Remote::parse(url).ok_or_else(|| Trouble::Source(git2::Error::from_str("its URL names no host")))?;
+    let access = Access::read(server, auth).map_err(Trouble::Access)?;
+    let failed = |source: git2::Error| access.error(&source).map_or(Trouble::Source(source), Trouble::Access);
     let mut remote = mirror.remote_anonymous(url).map_err(Trouble::Source)?;
-    let mut proxy = ProxyOptions::new();
-    proxy.auto();
-    let mut connection = remote.connect_auth(Direction::Fetch, None, Some(proxy)).map_err(Trouble::Source)?;
-    let heads: Vec<(String, Oid)> =
+    let mut connection = remote.connect_auth(Direction::Fetch, Some(access.callbacks()), Some(proxy())).map_err(failed)?;
+    // An annotated tag is listed a second time with the commit behind it.
+    let heads: BTreeMap<String, Oid> =
         connection.list().map_err(Trouble::Source)?.iter().map(|head| (head.name().to_owned(), head.oid())).collect();
     if heads.is_empty() {
         return Err(Trouble::Empty);
     }
-    // An annotated tag is listed a second time with the commit behind it.
-    let tip = |name: &str| heads.iter().find(|(head, _)| head == name).map(|(_, oid)| *oid);
-    let named = match is_head(reference) {
-        true => tip("HEAD").map(|oid| ("HEAD".to_owned(), oid)),
-        false => candidates(reference).into_iter().find_map(|name| tip(&name).map(|oid| (name, oid))),
-    };
-    let (specs, wanted) = match &named {
-        Some((name, oid)) => (vec![format!("+{name}:{TIPS}/{name}")], Some(*oid)),
-        None => (vec![format!("+refs/heads/*:{TIPS}/refs/heads/*"), format!("+refs/tags/*:{TIPS}/refs/tags/*")], None),
-    };
-    let known = || heads.iter().filter_map(|(name, _)| short(name)).map(str::to_owned).collect();
-    if wanted.is_none()
-        && let Some(commit) = by_digits(mirror, reference)
-    {
-        return Ok(commit);
+    let tips: BTreeMap<&String, Tip> = references.iter().map(|reference| (reference, tip(&heads, reference))).collect();
+    let mut specs = BTreeSet::new();
+    for (reference, tip) in &tips {
+        match tip {
+            Tip::Named(name, oid) if mirror.find_object(*oid, None).is_err() => drop(specs.insert(format!("+{name}:{TIPS}/{name}"))),
+            Tip::Digits if by_digits(mirror, reference).is_none() => {
+                specs.extend(["heads", "tags"].map(|kind| format!("+refs/{kind}/*:{TIPS}/refs/{kind}/*")));
+            }
+            _ => {}
+        }
     }
-    if wanted.is_none() && !is_digits(reference) {
-        return Err(Trouble::Unknown(known()));
-    }
-    if wanted.is_none_or(|oid| mirror.find_object(oid, None).is_err()) {
+    if !specs.is_empty() {
+        let specs: Vec<String> = specs.into_iter().collect();
         let remote = connection.remote();
         let mut options = FetchOptions::new();
-        options.download_tags(git2::AutotagOption::None);
-        remote.download(&specs, Some(&mut options)).map_err(Trouble::Source)?;
+        options.download_tags(git2::AutotagOption::None).remote_callbacks(access.callbacks()).proxy_options(proxy());
+        remote.download(&specs, Some(&mut options)).map_err(failed)?;
         remote.update_tips(None, git2::RemoteUpdateFlags::empty(), git2::AutotagOption::None, None).map_err(Trouble::Mirror)?;
     }
-    match wanted {
-        Some(oid) => {
-            let object = mirror.find_object(oid, None).map_err(Trouble::Mirror)?;
+    let unknown = || Trouble::Unknown(heads.keys().filter_map(|name| short(name)).map(str::to_owned).collect());
+    let commit = |reference: &str, tip: &Tip| match tip {
+        Tip::Named(_, oid) => {
+            let object = mirror.find_object(*oid, None).map_err(Trouble::Mirror)?;
             object.peel(ObjectType::Commit).map(|commit| commit.id()).map_err(Trouble::Mirror)
         }
-        None => by_digits(mirror, reference).ok_or_else(|| Trouble::Unknown(known())),
+        Tip::Digits => by_digits(mirror, reference).ok_or_else(unknown),
+        Tip::Unknown => Err(unknown()),
+    };
+    Ok(tips.iter().map(|(reference, tip)| ((*reference).clone(), commit(reference, tip))).collect())
+}
+
+fn tip(heads: &BTreeMap<String, Oid>, reference: &str) -> Tip {
+    let named = |name: String| heads.get(&name).map(|oid| (name, *oid));
+    let found = match is_head(reference) {
+        true => named("HEAD".to_owned()),
+        false => candidates(reference).into_iter().find_map(named),
+    };
+    match found {
+        Some((name, oid)) => Tip::Named(name, oid),
+        None if is_digits(reference) => Tip::Digits,
+        None => Tip::Unknown,
     }
+}
+
+/// The proxy of the environment or of Git's own configuration.
+fn proxy() -> ProxyOptions<'static> {
+    let mut proxy = ProxyOptions::new();
+    proxy.auto();
+    proxy
 }
 
 fn is_head(reference: &str) -> bool {

@@ -6,6 +6,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use super::remote::{Remote, has_credentials};
+
 /// Where a repository is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
@@ -29,6 +31,12 @@ pub enum LocationError {
     /// A file URL names another host.
     #[error("names the host `{0}`; a file URL has three slashes, as in `file:///srv/shop.git`")]
     Host(String),
+    /// A URL names no host, or a port that is none.
+    #[error("names no host, or a port that is none")]
+    NoHost,
+    /// A URL holds a user, a token or a password. They are not repeated here.
+    #[error("holds a user or a password; write it without them, and the files that hold them as `auth`")]
+    Credentials,
 }
 
 /// What a path holds.
@@ -60,6 +68,8 @@ impl Location {
                     Some(("" | "localhost", path)) => Ok(Location::path(Path::new(&percent_decode(&format!("/{path}"))))),
                     _ => Err(LocationError::Host(rest.split('/').next().unwrap_or_default().to_owned())),
                 },
+                "https" | "http" | "ssh" | "git" if has_credentials(text) => Err(LocationError::Credentials),
+                "https" | "http" | "ssh" | "git" if Remote::parse(text).is_none() => Err(LocationError::NoHost),
                 "https" | "http" | "ssh" | "git" => Ok(Location::Url(text.to_owned())),
                 _ => Err(LocationError::Scheme(scheme.to_owned())),
             };
@@ -89,6 +99,14 @@ impl Location {
         let text = text.trim_end_matches('/').trim_end_matches("/.git");
         let last = text.rsplit(['/', ':']).next().unwrap_or_default();
         last.strip_suffix(".git").unwrap_or(last)
+    }
+
+    /// Returns the server of a URL; `None` for a path.
+    pub(super) fn remote(&self) -> Option<Remote> {
+        match self {
+            Location::Url(url) => Remote::parse(url),
+            Location::Path(_) | Location::Folder(_) => None,
+        }
     }
 
     /// Returns what the path holds; of a URL nothing.
@@ -149,7 +167,7 @@ fn is_repository(folder: &Path) -> bool {
     folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
 }
 
-fn percent_decode(text: &str) -> String {
+pub(super) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
@@ -188,9 +206,18 @@ mod tests {
     }
 
     #[test]
-    fn a_location_prints_without_its_password() {
-        let location = Location::parse("https://me:hunter2@git.example/a/shop.git").unwrap();
-        assert_eq!(location.to_string(), "https://git.example/a/shop.git");
+    fn a_password_in_a_url_is_refused_and_not_repeated() {
+        for text in ["https://me:hunter2@git.example/a.git", "https://hunter2@git.example/a.git", "ssh://git:hunter2@git.example/a.git"] {
+            let error = Location::parse(text).unwrap_err();
+            assert_eq!(error, LocationError::Credentials);
+            assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_location_prints_without_its_user() {
+        let location = Location::parse("ssh://git@git.example/a/shop.git").unwrap();
+        assert_eq!(location.to_string(), "ssh://git.example/a/shop.git");
         assert_eq!(location.name(), "shop");
         assert_eq!(Location::parse("git@git.example:shop.git").unwrap().name(), "shop");
         assert_eq!(Location::parse("/srv/shop/.git/").unwrap().name(), "shop");

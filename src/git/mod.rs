@@ -3,12 +3,17 @@
 //! Everything goes through a mirror in the state folder, so a revision that was once fetched can be
 //! read again whatever happens to its source. Nothing here knows what the files mean.
 
+mod access;
+mod auth;
 mod error;
 mod fetch;
 mod folder;
+mod known;
 mod location;
 mod mirror;
+mod netrc;
 mod read;
+mod remote;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +33,10 @@ use crate::time::Time;
 use location::Content;
 use mirror::Lost;
 
+pub use access::AccessError;
+pub use auth::{Auth, AuthError, FileError};
 pub use error::Error;
+pub use known::{HostKey, HostKeyError, Server};
 pub use location::{Location, LocationError};
 pub use watch::Watching;
 
@@ -46,6 +54,9 @@ pub struct Revision {
     pub committed: Option<Time>,
 }
 
+/// What each ref led to.
+pub type Fetched = BTreeMap<String, Result<Revision, Error>>;
+
 /// A repository or plain folder with its mirror. Clones share the mirror.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -55,6 +66,7 @@ pub struct Source {
 #[derive(Debug)]
 struct Shared {
     location: Location,
+    auth: Auth,
     state: PathBuf,
     mirror: PathBuf,
     /// One fetch at a time writes the mirror; reading goes on meanwhile. It is waited for without a
@@ -64,7 +76,7 @@ struct Shared {
 
 impl Source {
     /// Returns the source at a location, mirrored below `STATE/git`. It may not be there yet.
-    pub fn new(state: &Path, location: Location) -> Self {
+    pub fn new(state: &Path, location: Location, auth: Auth) -> Self {
         let text = match &location {
             Location::Path(path) => format!("path {}", path.display()),
             Location::Folder(path) => format!("folder {}", path.display()),
@@ -73,7 +85,7 @@ impl Source {
         let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
         let mirror = state.join("git").join(format!("{}.git", &sha256(text.as_bytes())[..16]));
         let writing = writing(&mirror);
-        Source { shared: Arc::new(Shared { location, state, mirror, writing }) }
+        Source { shared: Arc::new(Shared { location, auth, state, mirror, writing }) }
     }
 
     /// Returns where it is.
@@ -83,11 +95,20 @@ impl Source {
 
     /// Gets the revision that a branch, tag or commit is now; an empty ref means `HEAD`.
     pub async fn fetch(&self, reference: &str) -> Result<Revision, Error> {
-        let reference = reference.to_owned();
+        let mut found = self.fetch_all(BTreeSet::from([reference.to_owned()])).await?;
+        found.remove(reference).unwrap_or_else(|| Err(Error::Interrupted { repository: self.location().clone() }))
+    }
+
+    /// Gets the revisions that some refs are now, all at once.
+    ///
+    /// # Errors
+    ///
+    /// If the source cannot be reached; what is wrong with one ref is its own result.
+    pub async fn fetch_all(&self, references: BTreeSet<String>) -> Result<Fetched, Error> {
         let work = async {
             let one = self.shared.writing.clone().lock_owned().await;
             self.blocking(move |shared| {
-                let result = shared.fetch(&reference);
+                let result = shared.fetch(&references);
                 drop(one);
                 result
             })
@@ -100,8 +121,21 @@ impl Source {
     /// Reads the files of a folder at a revision that was fetched before. A damaged mirror is made
     /// anew from the source.
     pub async fn tree(&self, revision: &str, path: &str) -> Result<Tree, Error> {
+        Ok(self.folder(revision, path).await?.0)
+    }
+
+    /// Reads the files of a folder, and its print: two revisions in which that is the same ask for the very
+    /// same there. A folder with links that lead out of it has none.
+    pub async fn folder(&self, revision: &str, path: &str) -> Result<(Tree, Option<String>), Error> {
         let (revision, path) = (revision.to_owned(), path.to_owned());
         self.blocking(move |shared| shared.tree(&revision, &path)).await
+    }
+
+    /// Returns the prints of folders at a revision that was fetched before, without reading them. What has none
+    /// or cannot be told has to be read.
+    pub async fn prints(&self, revision: &str, paths: BTreeSet<String>) -> BTreeMap<String, String> {
+        let revision = revision.to_owned();
+        self.blocking(move |shared| Ok(shared.prints(&revision, paths))).await.unwrap_or_default()
     }
 
     /// Keeps a revision for an application, also if the source loses it.
@@ -148,29 +182,46 @@ impl Source {
 }
 
 impl Shared {
-    fn fetch(&self, reference: &str) -> Result<Revision, Error> {
-        let result = self.open().and_then(|mirror| self.obtain(&mirror, reference));
-        match result {
-            Err(Error::Mirror { source, .. }) if is_damage(&source) => self.repair(&source, reference),
-            result => result,
+    fn fetch(&self, references: &BTreeSet<String>) -> Result<Fetched, Error> {
+        let result = self.open().and_then(|mirror| self.obtain(&mirror, references));
+        let damage = |error: &Error| if let Error::Mirror { source, .. } = error { is_damage(source) } else { false };
+        let one =
+            result.as_ref().map_or_else(Some, |found| found.values().find_map(|result| result.as_ref().err().filter(|it| damage(it))));
+        match one {
+            Some(error) if damage(error) => {
+                self.repair(&error.to_string())?;
+                self.obtain(&self.open()?, references)
+            }
+            _ => result,
         }
     }
 
-    fn tree(&self, revision: &str, path: &str) -> Result<Tree, Error> {
+    fn fetch_one(&self, reference: &str) -> Result<Revision, Error> {
+        let found = self.fetch(&BTreeSet::from([reference.to_owned()]))?.remove(reference);
+        found.unwrap_or_else(|| Err(Error::Interrupted { repository: self.location.clone() }))
+    }
+
+    fn prints(&self, revision: &str, paths: BTreeSet<String>) -> BTreeMap<String, String> {
+        let Ok(mirror) = self.open() else { return BTreeMap::new() };
+        let Ok(root) = root(&mirror, revision) else { return BTreeMap::new() };
+        let print = |path: String| Some((read::print(&mirror, root, &path).ok()??, path));
+        paths.into_iter().filter_map(print).map(|(print, path)| (path, print)).collect()
+    }
+
+    fn tree(&self, revision: &str, path: &str) -> Result<(Tree, Option<String>), Error> {
         if !self.has(revision)? {
             let _one = self.writing.blocking_lock();
-            self.fetch(revision).map_err(|error| self.lost(error, revision))?;
+            self.fetch_one(revision).map_err(|error| self.lost(error, revision))?;
         }
-        let attempt = || -> Result<Tree, read::Trouble> {
+        let attempt = || -> Result<(Tree, Option<String>), read::Trouble> {
             let mirror = mirror::open(&self.mirror)?;
-            let root = mirror.find_object(mirror::find(&mirror, revision)?, None)?.peel_to_tree()?.id();
-            read::read(&mirror, root, path)
+            read::read(&mirror, root(&mirror, revision)?, path)
         };
         let result = match attempt() {
             Err(read::Trouble::Mirror(error)) if is_damage(&error) => {
                 let _one = self.writing.blocking_lock();
                 // A revision that the source has lost may still have been saved from the mirror.
-                let repaired = self.repair(&error, revision);
+                let repaired = self.repair(error.message()).and_then(|()| self.fetch_one(revision));
                 match (attempt(), repaired) {
                     (Err(read::Trouble::Mirror(_)), Err(error)) => return Err(self.lost(error, revision)),
                     (result, _) => result,
@@ -181,21 +232,28 @@ impl Shared {
         result.map_err(|trouble| read_error(trouble, revision, path, &self.mirror))
     }
 
-    /// Gets a ref into the mirror.
-    fn obtain(&self, mirror: &Repository, reference: &str) -> Result<Revision, Error> {
+    /// Gets refs into the mirror.
+    fn obtain(&self, mirror: &Repository, references: &BTreeSet<String>) -> Result<Fetched, Error> {
         let found = match (&self.location, self.location.content()) {
-            (Location::Url(url), _) => fetch::remote(mirror, url, reference),
-            (_, Content::Repository(git_dir)) => fetch::local(mirror, &git_dir, reference),
-            (_, Content::Folder(path)) => return self.take(mirror, &path, reference),
+            (Location::Url(url), _) => fetch::remote(mirror, (url, &self.auth), references),
+            (_, Content::Repository(git_dir)) => fetch::local(mirror, &git_dir, references),
+            (_, Content::Folder(path)) => {
+                let take = |reference: &String| (reference.clone(), self.take(mirror, &path, reference));
+                return Ok(references.iter().map(take).collect());
+            }
             (_, Content::Nothing) => return Err(Error::Absent { repository: self.location.clone() }),
         };
-        let commit = found.map_err(|trouble| self.fetch_error(trouble, reference))?;
-        let commit = mirror.find_commit(commit).map_err(|source| self.mirror_error(source))?;
-        Ok(Revision {
-            id: commit.id().to_string(),
-            summary: commit.summary().ok().flatten().unwrap_or_default().to_owned(),
-            committed: Some(Time(commit.time().seconds().saturating_mul(1000))),
-        })
+        let found = found.map_err(|trouble| self.fetch_error(trouble, ""))?;
+        let revision = |reference: &str, commit: Result<git2::Oid, fetch::Trouble>| {
+            let commit = commit.map_err(|trouble| self.fetch_error(trouble, reference))?;
+            let commit = mirror.find_commit(commit).map_err(|source| self.mirror_error(source))?;
+            Ok(Revision {
+                id: commit.id().to_string(),
+                summary: commit.summary().ok().flatten().unwrap_or_default().to_owned(),
+                committed: Some(Time(commit.time().seconds().saturating_mul(1000))),
+            })
+        };
+        Ok(found.into_iter().map(|(reference, commit)| (reference.clone(), revision(&reference, commit))).collect())
     }
 
     fn take(&self, mirror: &Repository, path: &Path, reference: &str) -> Result<Revision, Error> {
@@ -212,20 +270,20 @@ impl Shared {
         Ok(Revision { id, summary: String::new(), committed: None })
     }
 
-    /// Makes the mirror anew and gets a ref into it; kept revisions are saved from the old one or the
-    /// source.
-    fn repair(&self, why: &git2::Error, reference: &str) -> Result<Revision, Error> {
-        tracing::warn!(repository = %self.location, error = %why.message(), "the mirror is damaged; it is made anew");
+    /// Makes the mirror anew; kept revisions are saved from the old one or the source.
+    fn repair(&self, why: &str) -> Result<(), Error> {
+        tracing::warn!(repository = %self.location, error = why, "the mirror is damaged; it is made anew");
         let lost = mirror::recreate(&self.mirror).map_err(|source| Error::MirrorFolder { path: self.mirror.clone(), source })?;
         let mirror = self.open()?;
-        let revision = self.obtain(&mirror, reference);
+        let objects: BTreeSet<String> = lost.iter().map(|lost| lost.object.to_string()).collect();
+        let mut found = if objects.is_empty() { Fetched::new() } else { self.obtain(&mirror, &objects).unwrap_or_default() };
         for Lost { reference, object } in lost {
-            let found = self.obtain(&mirror, &object.to_string()).is_ok();
+            let found = found.remove(&object.to_string()).is_some_and(|found| found.is_ok());
             if !found || mirror.reference(&reference, object, true, "found again").is_err() {
                 tracing::warn!(repository = %self.location, %reference, "a kept revision was lost with the damaged mirror");
             }
         }
-        revision
+        Ok(())
     }
 
     fn open(&self) -> Result<Repository, Error> {
@@ -258,6 +316,7 @@ impl Shared {
         let repository = self.location.clone();
         match trouble {
             fetch::Trouble::Source(source) => Error::Fetch { repository, source },
+            fetch::Trouble::Access(source) => Error::Access { repository, source: Box::new(source) },
             fetch::Trouble::Mirror(source) => self.mirror_error(source),
             fetch::Trouble::Empty => Error::Empty { repository },
             fetch::Trouble::Unknown(known) => {
@@ -297,8 +356,13 @@ fn read_now(path: &Path) -> Result<(Revision, Tree), Error> {
     let taken = if metadata.is_dir() { folder::take(&memory, path, Path::new("")) } else { folder::take_file(&memory, path) };
     let root = taken.map_err(|trouble| take_error(trouble, path, Path::new("memory")))?;
     let revision = Revision { id: folder::revision(root), summary: String::new(), committed: None };
-    let tree = read::read(&memory, root, ".").map_err(|trouble| read_error(trouble, &revision.id, ".", Path::new("memory")))?;
+    let (tree, _) = read::read(&memory, root, ".").map_err(|trouble| read_error(trouble, &revision.id, ".", Path::new("memory")))?;
     Ok((revision, tree))
+}
+
+/// Returns the tree of a revision.
+fn root(mirror: &Repository, revision: &str) -> Result<git2::Oid, git2::Error> {
+    Ok(mirror.find_object(mirror::find(mirror, revision)?, None)?.peel_to_tree()?.id())
 }
 
 fn read_error(trouble: read::Trouble, revision: &str, path: &str, mirror: &Path) -> Error {

@@ -3,6 +3,7 @@
 //! Symbolic links are followed inside the repository only, also through folders. What is read is
 //! bounded: neither a large file, nor many, nor links that multiply can fill the memory.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use git2::{ObjectType, Oid, Repository};
@@ -38,15 +39,30 @@ impl From<git2::Error> for Trouble {
     }
 }
 
-/// Reads the files below a folder of a tree.
-pub(super) fn read(repository: &Repository, root: Oid, path: &str) -> Result<Tree, Trouble> {
-    let mut reader = Reader { repository, root, files: BTreeMap::new(), entries: 0, bytes: 0, largest: (0, String::new()) };
-    let path = normal(&[], path).ok_or(Trouble::NoFolder)?;
-    match reader.find(&path, 0)? {
-        Found::Folder(oid, path) => reader.folder(oid, &path, "", &mut Vec::new())?,
+/// Reads the files below a folder of a tree, and returns the folder's print, if it has one.
+pub(super) fn read(repository: &Repository, root: Oid, path: &str) -> Result<(Tree, Option<String>), Trouble> {
+    let base = normal(&[], path).ok_or(Trouble::NoFolder)?;
+    let mut reader = Reader::new(repository, root, base.clone());
+    let folder = match reader.find(&base, 0)? {
+        Found::Folder(oid, path) => {
+            reader.folder(oid, &path, "", &mut Vec::new())?;
+            oid
+        }
         _ => return Err(Trouble::NoFolder),
+    };
+    let print = (!reader.leaves.get()).then(|| folder.to_string());
+    Ok((Tree { files: reader.files }, print))
+}
+
+/// Returns a folder's print without reading it: two revisions in which it is the same have the same files
+/// there. `None` if no folder is there, or a link leads to it.
+pub(super) fn print(repository: &Repository, root: Oid, path: &str) -> Result<Option<String>, Trouble> {
+    let Some(base) = normal(&[], path) else { return Ok(None) };
+    let reader = Reader::new(repository, root, base.clone());
+    match reader.find(&base, 0)? {
+        Found::Folder(oid, _) if !reader.leaves.get() => Ok(Some(oid.to_string())),
+        _ => Ok(None),
     }
-    Ok(Tree { files: reader.files })
 }
 
 struct Reader<'a> {
@@ -56,6 +72,9 @@ struct Reader<'a> {
     entries: usize,
     bytes: usize,
     largest: (usize, String),
+    /// The folder that is read, and whether a link led out of it.
+    base: Vec<String>,
+    leaves: Cell<bool>,
 }
 
 /// What a path of the repository leads to, links followed.
@@ -67,7 +86,19 @@ enum Found {
     Nothing,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(repository: &'a Repository, root: Oid, base: Vec<String>) -> Self {
+        let (files, leaves) = (BTreeMap::new(), Cell::new(false));
+        Reader { repository, root, files, entries: 0, bytes: 0, largest: (0, String::new()), base, leaves }
+    }
+
+    /// Takes note of where a link leads.
+    fn follow(&self, target: Option<&[String]>) {
+        if !target.is_some_and(|target| target.starts_with(&self.base)) {
+            self.leaves.set(true);
+        }
+    }
+
     /// Reads a folder that stands at `at` in the repository into `prefix` of the result. `open` holds
     /// the folders being read, so that a link to one of them is seen as a loop.
     fn folder(&mut self, tree: Oid, at: &[String], prefix: &str, open: &mut Vec<Vec<String>>) -> Result<(), Trouble> {
@@ -117,7 +148,9 @@ impl Reader<'_> {
 
     fn link(&mut self, blob: Oid, at: &[String], path: &str, open: &mut Vec<Vec<String>>) -> Result<(), Trouble> {
         let target = self.target(blob)?;
-        let found = match normal(at, &target) {
+        let absolute = normal(at, &target);
+        self.follow(absolute.as_deref());
+        let found = match absolute {
             Some(absolute) => self.find(&absolute, 1)?,
             None => Found::Outside,
         };
@@ -147,7 +180,9 @@ impl Reader<'_> {
             match entry.kind() {
                 Some(ObjectType::Blob) if entry.filemode() == LINK => {
                     let target = self.target(entry.id())?;
-                    let Some(mut absolute) = normal(&path[..index], &target) else { return Ok(Found::Outside) };
+                    let absolute = normal(&path[..index], &target);
+                    self.follow(absolute.as_deref());
+                    let Some(mut absolute) = absolute else { return Ok(Found::Outside) };
                     absolute.extend_from_slice(&path[index + 1..]);
                     return self.find(&absolute, hops + 1);
                 }

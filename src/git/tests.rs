@@ -60,7 +60,7 @@ impl World {
     }
 
     fn source_at(&self, text: &str) -> Source {
-        Source::new(&self.state(), Location::parse(text).unwrap())
+        Source::new(&self.state(), Location::parse(text).unwrap(), Auth::default())
     }
 }
 
@@ -338,7 +338,7 @@ async fn a_plain_folder_is_a_revision_that_can_be_read_later() {
 #[tokio::test]
 async fn the_state_folder_is_no_part_of_a_plain_folder() {
     let world = World::new();
-    let source = Source::new(&world.work().join("state"), Location::folder(&world.work()));
+    let source = Source::new(&world.work().join("state"), Location::folder(&world.work()), Auth::default());
     let first = source.fetch("").await.unwrap().id;
     let (_watching, notify) = watch(&source);
     let mut number = 0;
@@ -364,7 +364,7 @@ async fn a_folder_is_read_as_it_is_now_without_any_state() {
     let (revision, tree) = read(&world.work()).await.unwrap();
     assert_eq!(text(&tree, "deploy/web.yaml"), "not committed");
     assert_eq!(tree.files.len(), 1);
-    let source = Source::new(&world.state(), Location::folder(&world.work()));
+    let source = Source::new(&world.state(), Location::folder(&world.work()), Auth::default());
     assert_eq!(source.fetch("").await.unwrap().id, revision.id);
     let (_, tree) = read(&world.work().join("deploy/web.yaml")).await.unwrap();
     assert_eq!(text(&tree, "web.yaml"), "not committed");
@@ -511,7 +511,7 @@ async fn a_changed_file_is_noticed_and_so_is_a_folder_that_comes_later() {
 #[tokio::test(start_paused = true)]
 async fn a_repository_far_away_is_asked_at_intervals() {
     let state = tempfile::tempdir().unwrap();
-    let source = Source::new(state.path(), Location::parse("https://git.example/shop.git").unwrap());
+    let source = Source::new(state.path(), Location::parse("https://git.example/shop.git").unwrap(), Auth::default());
     let notify = Arc::new(Notify::new());
     let poke = notify.clone();
     let start = tokio::time::Instant::now();

@@ -9,5 +9,7 @@ mod docker;
 mod engine;
 mod example;
 #[cfg(feature = "agent")]
+mod remote;
+#[cfg(feature = "agent")]
 mod serve;
 mod simulated;
