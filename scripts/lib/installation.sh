@@ -106,7 +106,7 @@ YAML
 }
 
 start_agent() {
-    setsid "$binary" agent --config "$installation/application.yaml" >>"$installation/agent.log" 2>&1 </dev/null &
+    setsid "$binary" agent --config "${configuration:-$installation/application.yaml}" >>"$installation/agent.log" 2>&1 </dev/null &
     agent=$!
     printf '%s\n' "$agent" >"$installation/agent.pid"
     disown "$agent"
