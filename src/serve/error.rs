@@ -30,15 +30,6 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// A folder cannot be watched.
-    #[error("failed to watch `{}`", .path.display())]
-    Watch {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: notify::Error,
-    },
     /// Signals cannot be received.
     #[error("failed to listen for signals")]
     Signal(#[source] io::Error),

@@ -54,7 +54,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let resolver = dns::Resolver::new(state.clone(), &options);
     // Dropped, it ends all of them.
     let mut parts = JoinSet::new();
-    parts.spawn(state::keep(&options, sender, reports.clone())?);
+    parts.spawn(state::keep(&options, sender, reports.clone()));
     parts.spawn(dns::serve_host(options.dns, resolver.clone(), reports.clone()));
     parts.spawn(front::keep_all(state, resolver, reports));
     parts.spawn(acknowledge::keep(options.acknowledged(), received));

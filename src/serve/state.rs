@@ -13,27 +13,33 @@ use tokio::sync::{mpsc, watch};
 
 use crate::traffic::Published;
 
+use super::Options;
 use super::acknowledge::Report;
-use super::{Error, Options};
 
 /// A look without a notification, should one have been lost.
 const LOOK: Duration = Duration::from_secs(10);
+/// The same on a host whose watches other programs have used up.
+const LOOK_UNWATCHED: Duration = Duration::from_millis(250);
 
 /// Reads the published state, and returns what watches it from then on.
 pub(super) fn keep(
     options: &Options,
     state: watch::Sender<Option<Arc<Published>>>,
     reports: mpsc::UnboundedSender<Report>,
-) -> Result<impl Future<Output = ()> + use<>, Error> {
+) -> impl Future<Output = ()> + use<> {
     let (wake, mut woken) = mpsc::channel(1);
+    // Without any sender every wait would end at once.
+    let kept = wake.clone();
     // Our own reading is reported, too; a full channel means that a wake-up is already waiting.
     let wake = move |event: notify::Result<notify::Event>| {
         if !event.is_ok_and(|event| event.kind.is_access()) {
             let _ = wake.try_send(());
         }
     };
-    let mut watcher = notify::recommended_watcher(wake).map_err(|source| Error::Watch { path: options.folder.clone(), source })?;
-    watcher.watch(&options.folder, RecursiveMode::NonRecursive).map_err(|source| Error::Watch { path: options.folder.clone(), source })?;
+    let watcher = notify::recommended_watcher(wake)
+        .and_then(|mut watcher| watcher.watch(&options.folder, RecursiveMode::NonRecursive).map(|()| watcher))
+        .inspect_err(|error| tracing::warn!(folder = %options.folder.display(), %error, "cannot be watched; it is looked at again and again instead"));
+    let look = if watcher.is_ok() { LOOK } else { LOOK_UNWATCHED };
     let mut reader = Reader { path: options.published(), bytes: Vec::new(), state, reports };
     // After a restart of the host the folder below `/run` is empty and the copy is all there is.
     if !reader.look() && options.fallback() != options.published() {
@@ -43,13 +49,13 @@ pub(super) fn keep(
             read => reader.take(read),
         };
     }
-    Ok(async move {
-        let _watcher = watcher;
+    async move {
+        let (_watcher, _kept) = (watcher, kept);
         loop {
-            let _ = tokio::time::timeout(LOOK, woken.recv()).await;
+            let _ = tokio::time::timeout(look, woken.recv()).await;
             reader.look();
         }
-    })
+    }
 }
 
 struct Reader {

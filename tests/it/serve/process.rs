@@ -40,6 +40,30 @@ async fn a_detached_process_has_a_session_of_its_own_and_ends_when_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn on_a_host_without_free_watches_the_published_state_is_looked_at_instead() {
+    let Some(mut world) = World::new().await else { return };
+    world.options = Options::new(world.options.owner.clone(), &world.options.state, world.options.dns);
+    let _folder = Folder(world.options.folder.clone());
+    // In a user namespace no front can be entered.
+    world.published.fronts.clear();
+    world.publish();
+    // Watches are counted for each user namespace.
+    let serve = format!(
+        "echo 0 >/proc/sys/user/max_inotify_instances; exec {PROGRAM} serve --owner {} --dns {} --state {}",
+        world.options.owner.as_str(),
+        world.options.dns,
+        world.options.state.display()
+    );
+    let mut process = Command::new("unshare")
+        .args(["--user", "--map-root-user", "sh", "-c", &serve])
+        .spawn()
+        .expect("unshare, of the package util-linux");
+    world.publish_and_wait().await;
+    world.publish_and_wait().await;
+    process.kill().and_then(|()| process.wait()).expect("it ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_the_right_to_enter_a_front_the_reason_is_said() {
     let Some(mut world) = World::new().await else { return };
     // For other users than root everything is in the state folder.
