@@ -156,7 +156,7 @@ fn end(app: &App) -> End {
     }
     let of_head = app.head.as_ref().is_some_and(|head| head.revision == plan.revision);
     if of_head && plan.is_converged() && app.reconciler.observed().in_flight.is_empty() {
-        return End::Good(format!("{name} is Synced and Healthy at {}", short(&plan.revision)));
+        return End::Good(format!("{name} is Synced and Healthy at {}", short(app.told(&plan.revision))));
     }
     match &app.head {
         Some(head) if of_head && app.reconciler.observed().in_flight.is_empty() => {

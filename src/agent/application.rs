@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::config::Application;
 use crate::desired::{Desired, Installation, Mode};
@@ -12,7 +11,6 @@ use crate::finding::Finding;
 use crate::git::{Revision, Source};
 use crate::host::Class;
 use crate::manifest::{Context, build};
-use crate::metric::{Metric, Metrics};
 use crate::plan::{Health, Held, Plan, Sync, aggregate};
 use crate::reconcile::{Reconciler, Target};
 use crate::report::word::{severities, short};
@@ -27,13 +25,22 @@ pub(super) struct Trouble {
     pub(super) hint: Option<String>,
 }
 
+impl Trouble {
+    /// Returns what should never happen.
+    pub(super) fn bug(message: String) -> Self {
+        Trouble { class: Class::Internal, messages: vec![message, "this is a bug of ours".to_owned()], hint: None }
+    }
+}
+
 /// What loading a revision came to.
 #[derive(Debug)]
 pub(super) enum Loaded {
     /// The ref still names the revision that was looked at last.
     Unchanged,
-    /// A revision was read: its findings, and what it asks for unless it is refused.
-    Read { revision: Revision, findings: Vec<Finding>, desired: Option<Arc<Desired>> },
+    /// Another revision, in which the application's folder is the same.
+    Moved(Revision),
+    /// A revision was read: its findings, what it asks for unless it is refused, and the folder's print.
+    Read { revision: Revision, findings: Vec<Finding>, desired: Option<Arc<Desired>>, print: Option<String> },
     /// It could not be read.
     Failed(Trouble),
 }
@@ -41,8 +48,8 @@ pub(super) enum Loaded {
 /// Which revision is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// What the ref names now, unless that is still this revision.
-    Head { known: Option<String> },
+    /// What the ref names now.
+    Head,
     /// A revision that was good before.
     Earlier(String),
 }
@@ -58,9 +65,15 @@ pub(super) struct Refused {
 pub(super) struct App {
     pub(super) config: Application,
     pub(super) source: Source,
+    /// Its repository, by its place among the agent's.
+    pub(super) repository: usize,
     /// What Git asks for: the newest revision that was not refused.
     pub(super) head: Option<Arc<Desired>>,
     pub(super) refused: Option<Refused>,
+    /// The print of the folder that was last read, if it has one.
+    pub(super) print: Option<String>,
+    /// A later revision in which the folder is the same as in the one that was last read.
+    pub(super) moved: Option<String>,
     pub(super) trouble: Option<Trouble>,
     /// An earlier revision that is kept instead of `head`, or may have to be.
     pub(super) earlier: Option<Arc<Desired>>,
@@ -85,7 +98,13 @@ impl App {
     /// Returns the revision of the ref that was last looked at, good or refused.
     pub(super) fn last_seen(&self) -> Option<&str> {
         let refused = self.refused.as_ref().map(|refused| refused.revision.as_str());
-        refused.or_else(|| self.head.as_ref().map(|head| head.revision.as_str()))
+        self.moved.as_deref().or(refused).or_else(|| self.head.as_ref().map(|head| head.revision.as_str()))
+    }
+
+    /// Returns the revision that people are told of: the last one that asks for the very same.
+    pub(super) fn told<'a>(&'a self, revision: &'a str) -> &'a str {
+        let is_head = self.refused.is_none() && self.head.as_ref().is_some_and(|head| head.revision == revision);
+        self.moved.as_deref().filter(|_| is_head).unwrap_or(revision)
     }
 
     /// Tells whether anything can be said of it yet.
@@ -152,17 +171,24 @@ impl App {
                 self.trouble = None;
                 false
             }
+            Loaded::Moved(revision) => {
+                self.trouble = None;
+                self.moved = Some(revision.id);
+                false
+            }
             Loaded::Failed(trouble) => {
                 self.trouble = Some(trouble);
                 false
             }
-            Loaded::Read { revision, findings, desired: None } => {
+            Loaded::Read { revision, findings, desired: None, print } => {
                 self.trouble = None;
+                (self.print, self.moved) = (print, None);
                 self.refused = Some(Refused { revision: revision.id, findings });
                 false
             }
-            Loaded::Read { desired: Some(desired), .. } => {
+            Loaded::Read { desired: Some(desired), print, .. } => {
                 self.trouble = None;
+                (self.print, self.moved) = (print, None);
                 self.refused = None;
                 let healthy = self.reconciler.observed().record.healthy.last();
                 // Should the new one fail or wait for an approval, the one before is needed at once.
@@ -190,7 +216,7 @@ impl App {
                 self.trouble = Some(trouble);
                 self.lost = Some(revision.to_owned());
             }
-            Loaded::Unchanged => {}
+            Loaded::Unchanged | Loaded::Moved(_) => {}
         }
     }
 
@@ -228,7 +254,7 @@ impl App {
         };
         ApplicationStatus {
             name: self.config.name.clone(),
-            revision: plan.map(|plan| plan.revision.clone()).unwrap_or_default(),
+            revision: plan.map(|plan| self.told(&plan.revision).to_owned()).unwrap_or_default(),
             head: self.last_seen().unwrap_or_default().to_owned(),
             sync: self.sync(rolled_back.is_some()),
             health,
@@ -280,23 +306,10 @@ impl App {
     }
 }
 
-/// Loads a revision: fetches, reads and checks it.
-pub(super) async fn load(config: Application, source: Source, installation: Installation, wanted: Wanted, metrics: &Metrics) -> Loaded {
-    let revision = match &wanted {
-        Wanted::Head { known } => {
-            let began = Instant::now();
-            let fetched = source.fetch(&config.reference).await;
-            metrics.time(Metric::Fetch, &[("application", config.name.as_str())], began.elapsed());
-            match fetched {
-                Ok(revision) if Some(&revision.id) == known.as_ref() => return Loaded::Unchanged,
-                Ok(revision) => revision,
-                Err(error) => return Loaded::Failed(trouble(&error)),
-            }
-        }
-        Wanted::Earlier(id) => Revision { id: id.clone(), summary: String::new(), committed: None },
-    };
-    let tree = match source.tree(&revision.id, &config.path).await {
-        Ok(tree) => tree,
+/// Loads a revision that was fetched: reads and checks it.
+pub(super) async fn load(config: Application, source: Source, installation: Installation, revision: Revision) -> Loaded {
+    let (tree, print) = match source.folder(&revision.id, &config.path).await {
+        Ok(folder) => folder,
         Err(error) => return Loaded::Failed(trouble(&error)),
     };
     let context = Context {
@@ -321,10 +334,10 @@ pub(super) async fn load(config: Application, source: Source, installation: Inst
     {
         tracing::warn!(application = %config.name, error = %chain(&error).join(": "), "the revision cannot be kept for later");
     }
-    Loaded::Read { revision, findings, desired: desired.map(Arc::new) }
+    Loaded::Read { revision, findings, desired: desired.map(Arc::new), print }
 }
 
-fn trouble(error: &crate::git::Error) -> Trouble {
+pub(super) fn trouble(error: &crate::git::Error) -> Trouble {
     Trouble { class: error.class(), messages: chain(error), hint: error.hint() }
 }
 
@@ -381,19 +394,19 @@ mod tests {
     fn app(record: Record) -> App {
         let config = Application::new("shop", Location::Folder("/nowhere".into())).expect("a name");
         let source = Source::new(Path::new("/nowhere/state"), config.location.clone(), config.auth.clone());
-        new_app(config, source, record)
+        new_app(config, source, 0, record)
     }
 
     fn read(desired: &Arc<Desired>) -> Loaded {
         let revision = Revision { id: desired.revision.clone(), summary: String::new(), committed: None };
-        Loaded::Read { revision, findings: Vec::new(), desired: Some(desired.clone()) }
+        Loaded::Read { revision, findings: Vec::new(), desired: Some(desired.clone()), print: None }
     }
 
     fn trouble() -> Trouble {
         Trouble { class: Class::Host, messages: vec!["gone".to_owned()], hint: None }
     }
 
-    const HEAD: Wanted = Wanted::Head { known: None };
+    const HEAD: Wanted = Wanted::Head;
 
     fn kept(app: &App) -> Result<Option<String>, String> {
         app.kept().map(|kept| kept.map(|kept| kept.revision.clone()))
@@ -430,7 +443,7 @@ mod tests {
     fn an_earlier_revision_that_is_refused_is_not_taken_for_the_head() {
         let mut app = failed();
         let revision = Revision { id: "r1".to_owned(), summary: String::new(), committed: None };
-        app.take(&Wanted::Earlier("r1".to_owned()), Loaded::Read { revision, findings: Vec::new(), desired: None });
+        app.take(&Wanted::Earlier("r1".to_owned()), Loaded::Read { revision, findings: Vec::new(), desired: None, print: None });
         assert!(app.refused.is_none());
         assert_eq!((app.last_seen(), kept(&app)), (Some("r2"), Ok(Some("r2".to_owned()))));
     }
@@ -443,6 +456,18 @@ mod tests {
         app.take(&Wanted::Earlier("r1".to_owned()), Loaded::Failed(trouble()));
         assert_eq!(kept(&app), Ok(None));
         assert!(app.served().is_none());
+    }
+
+    #[test]
+    fn a_commit_to_another_folder_moves_the_revision_and_nothing_else() {
+        let mut app = app(Record::default());
+        app.take(&HEAD, read(&desired("r1", Mode::Auto)));
+        let revision = |id: &str| Revision { id: id.to_owned(), summary: String::new(), committed: None };
+        assert!(!app.take(&HEAD, Loaded::Moved(revision("r2"))), "nothing has changed");
+        assert_eq!((app.last_seen(), app.told("r1"), app.told("r0")), (Some("r2"), "r2", "r0"));
+        assert_eq!(kept(&app), Ok(Some("r1".to_owned())));
+        app.take(&HEAD, read(&desired("r3", Mode::Auto)));
+        assert_eq!((app.last_seen(), app.told("r3")), (Some("r3"), "r3"));
     }
 
     #[test]

@@ -2,54 +2,93 @@
 
 use std::collections::BTreeSet;
 
+use crate::git::Revision;
 use crate::host::{Class, Failure, Step};
 use crate::report::word::{finding_line, short};
 
 use super::application::{self, Loaded, Wanted};
+use super::repository::{self, Asked, News};
 use super::{Agent, Event};
 
 impl Agent {
-    /// Begins to look at the source of an application.
+    /// Takes note that the source of an application is to be looked at.
     pub(super) fn look(&mut self, index: usize) {
-        let Some(app) = self.apps.get_mut(index) else { return };
-        if app.loading.is_some() {
-            app.look_again = true;
-            return;
+        if let Some(app) = self.apps.get(index) {
+            self.repositories[app.repository].due = true;
         }
-        let known = app.last_seen().map(str::to_owned);
-        self.load(index, Wanted::Head { known });
     }
 
-    pub(super) fn load(&mut self, index: usize, wanted: Wanted) {
+    /// Begins to look at the repositories that are due, each by one fetch for all its applications.
+    pub(super) fn look_at_due(&mut self) {
+        for (place, repository) in self.repositories.iter_mut().enumerate().filter(|(_, it)| it.due && !it.fetching) {
+            (repository.due, repository.fetching) = (false, true);
+            let apps = || repository.applications.iter().filter_map(|index| Some((*index, self.apps.get(*index)?)));
+            let asked = apps().map(|(application, app)| Asked {
+                application,
+                reference: app.config.reference.clone(),
+                path: app.config.path.clone(),
+                known: app.last_seen().map(str::to_owned),
+            });
+            let (asked, names): (Vec<Asked>, Vec<String>) = (asked.collect(), apps().map(|(_, app)| app.config.name.to_string()).collect());
+            let (source, sender, metrics) = (repository.source.clone(), self.sender.clone(), self.metrics.clone());
+            tokio::spawn(async move {
+                let news = repository::ask(&source, asked, &names, &metrics).await;
+                let _ = sender.send(Event::Fetched(place, news));
+            });
+        }
+    }
+
+    /// Takes in what a repository has now. Only applications whose folder has changed are read again.
+    pub(super) async fn fetched(&mut self, place: usize, news: Vec<(usize, News)>) {
+        self.repositories[place].fetching = false;
+        for (index, news) in news {
+            let Some(app) = self.apps.get_mut(index) else { continue };
+            match news {
+                Err(trouble) => self.loaded(index, &Wanted::Head, Loaded::Failed(trouble)).await,
+                // What is being read may be from before.
+                Ok(_) if app.loading.is_some() => app.look_again = true,
+                Ok((revision, _)) if app.last_seen() == Some(&revision.id) => self.loaded(index, &Wanted::Head, Loaded::Unchanged).await,
+                Ok((revision, print)) if print.is_some() && print == app.print => {
+                    self.loaded(index, &Wanted::Head, Loaded::Moved(revision)).await;
+                }
+                Ok((revision, _)) => self.load(index, Wanted::Head, revision),
+            }
+        }
+    }
+
+    pub(super) fn load(&mut self, index: usize, wanted: Wanted, revision: Revision) {
         let Some(app) = self.apps.get_mut(index) else { return };
         if app.loading.is_some() {
             return;
         }
         app.loading = Some(wanted.clone());
         let (config, source, installation) = (app.config.clone(), app.source.clone(), self.options.installation.clone());
-        let (sender, metrics) = (self.sender.clone(), self.metrics.clone());
+        let (sender, loads) = (self.sender.clone(), self.loads.clone());
         tokio::spawn(async move {
-            let loaded = application::load(config, source, installation, wanted.clone(), &metrics).await;
+            let _turn = loads.acquire_owned().await;
+            let loaded = application::load(config, source, installation, revision).await;
             let _ = sender.send(Event::Loaded(index, wanted, loaded));
         });
     }
 
     pub(super) async fn loaded(&mut self, index: usize, wanted: &Wanted, loaded: Loaded) {
         let Some(app) = self.apps.get_mut(index) else { return };
-        app.loading = None;
+        if app.loading.as_ref() == Some(wanted) {
+            app.loading = None;
+        }
         let name = app.config.name.clone();
         let failed = if let Loaded::Failed(trouble) = &loaded { Some(trouble.class) } else { None };
         let event = match &loaded {
-            Loaded::Read { revision, findings, desired: None } if matches!(wanted, Wanted::Earlier(_)) => {
+            Loaded::Read { revision, findings, desired: None, .. } if matches!(wanted, Wanted::Earlier(_)) => {
                 tracing::error!(application = %name, revision = short(&revision.id), findings = findings.len(), "an earlier revision was good once and is refused now; what runs is left as it is");
                 None
             }
-            Loaded::Read { revision, findings, desired: None } => {
+            Loaded::Read { revision, findings, desired: None, .. } => {
                 tracing::error!(application = %name, revision = short(&revision.id), findings = findings.len(), "the revision was refused; the last good one runs on");
                 let lines: Vec<String> = findings.iter().map(finding_line).collect();
                 Some((revision.id.clone(), "refused", lines.join("\n")))
             }
-            Loaded::Read { revision, .. } if matches!(wanted, Wanted::Head { .. }) => {
+            Loaded::Read { revision, .. } if *wanted == Wanted::Head => {
                 tracing::info!(application = %name, revision = short(&revision.id), summary = revision.summary, "a new revision");
                 Some((revision.id.clone(), "revision", revision.summary.clone()))
             }
@@ -60,7 +99,7 @@ impl Agent {
             _ => None,
         };
         let changed = app.take(wanted, loaded);
-        if std::mem::take(&mut app.look_again) {
+        if app.loading.is_none() && std::mem::take(&mut app.look_again) {
             self.look(index);
         }
         if let Some(class) = failed {

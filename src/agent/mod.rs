@@ -13,6 +13,7 @@ mod note;
 pub mod protocol;
 mod publish;
 mod publisher;
+mod repository;
 mod request;
 mod setup;
 mod socket;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use crate::config::Application;
@@ -47,6 +48,7 @@ use answer::{Reply, Waiter};
 use application::{App, Loaded, Wanted};
 use protocol::{Answer, Request};
 use publisher::Publisher;
+use repository::{News, Repository};
 use socket::Socket;
 use task::Bounds;
 
@@ -61,6 +63,9 @@ const BUSY: Duration = Duration::from_millis(250);
 const WAITING: Duration = Duration::from_secs(2);
 /// With nothing under way everything is read this often, in case an event was lost.
 const IDLE: Duration = Duration::from_secs(300);
+
+/// So many revisions are read and checked at once: the work of a core, and the memory of a revision, each.
+const LOADS: usize = 4;
 
 /// What an agent works with.
 #[derive(Debug, Clone)]
@@ -86,6 +91,8 @@ pub struct Options {
 enum Event {
     /// The source of an application may have changed.
     Look(usize),
+    /// A repository was fetched, or could not be.
+    Fetched(usize, Vec<(usize, News)>),
     /// A revision was loaded, or could not be.
     Loaded(usize, Wanted, Loaded),
     /// Something happened on the engine.
@@ -109,6 +116,9 @@ pub struct Agent {
     prober: Prober,
     bounds: Bounds,
     apps: Vec<App>,
+    repositories: Vec<Repository>,
+    /// So many revisions are read and checked at once.
+    loads: Arc<Semaphore>,
     events: UnboundedReceiver<Event>,
     sender: UnboundedSender<Event>,
     /// The last snapshot, and whether it may be past.
@@ -143,21 +153,23 @@ impl Agent {
         let folder = options.serve.folder.clone();
         let publisher = Publisher::open(options.serve.clone(), poke(&sender)).map_err(|source| Error::Folder { path: folder, source })?;
         let prober = Prober::new(asker(&docker), poke(&sender));
+        let (repositories, places) =
+            repository::group(&options.applications, |location, auth| Source::new(&options.state, location.clone(), auth.clone()));
         let mut apps = Vec::new();
-        let mut watches = Vec::new();
-        for (index, config) in options.applications.iter().enumerate() {
+        for (config, place) in options.applications.iter().zip(places) {
             for file in config.auth.exposed() {
                 tracing::warn!(application = %config.name, file = %file.display(), "every user of this host can read this secret file: take that right away with `chmod o-r`");
             }
-            let source = Source::new(&options.state, config.location.clone(), config.auth.clone());
-            if options.socket.is_some() {
-                let sender = sender.clone();
-                watches.push(source.watch(config.interval, move || drop(sender.send(Event::Look(index)))));
-            }
             let record = store.load(&config.name).await.map_err(|source| Error::Store { source })?;
-            apps.push(new_app(config.clone(), source, record));
-            let _ = sender.send(Event::Look(index));
+            apps.push(new_app(config.clone(), repositories[place].source.clone(), place, record));
         }
+        let mut watches = Vec::new();
+        for repository in repositories.iter().filter(|_| options.socket.is_some()) {
+            let (sender, first) = (sender.clone(), repository.applications[0]);
+            watches.push(repository.source.watch(repository.interval, move || drop(sender.send(Event::Look(first)))));
+        }
+        // All are due; the first turn looks.
+        let _ = sender.send(Event::Poked);
         let socket = options.socket.as_ref().map(|path| Socket::open(path, sender.clone())).transpose()?;
         let listening = docker.events().await;
         tokio::spawn(pass_on(listening, sender.clone()));
@@ -168,6 +180,8 @@ impl Agent {
             prober,
             bounds: Bounds::new(),
             apps,
+            repositories,
+            loads: Arc::new(Semaphore::new(LOADS)),
             events,
             sender,
             live: None,
@@ -254,12 +268,15 @@ async fn open_store(options: &Options) -> Result<Store, Error> {
     }
 }
 
-fn new_app(config: Application, source: Source, record: crate::observed::Record) -> App {
+fn new_app(config: Application, source: Source, repository: usize, record: crate::observed::Record) -> App {
     App {
         config,
         source,
+        repository,
         head: None,
         refused: None,
+        print: None,
+        moved: None,
         trouble: None,
         earlier: None,
         lost: None,

@@ -9,7 +9,7 @@ use crate::report::StatusReport;
 use crate::report::word::{finding_line, short};
 
 use super::answer::{Question, Reply, Waiter};
-use super::application::{Wanted, chain};
+use super::application::{App, Wanted, chain};
 use super::protocol::{Answer, Request};
 use super::view::history;
 use super::{Agent, now};
@@ -75,7 +75,8 @@ impl Agent {
     /// Returns the looks that an application must have had for its head to be what Git has now.
     fn fresh(&self, index: usize) -> u64 {
         // A look that already runs may have begun too early; the one after it has not.
-        self.apps.get(index).map_or(0, |app| app.looks + if matches!(app.loading, Some(Wanted::Head { .. })) { 2 } else { 1 })
+        let looks = |app: &App| self.repositories[app.repository].fetching || app.loading == Some(Wanted::Head);
+        self.apps.get(index).map_or(0, |app| app.looks + if looks(app) { 2 } else { 1 })
     }
 
     fn indexes(&self, application: Option<&str>) -> Result<Vec<usize>, Answer> {
@@ -188,6 +189,7 @@ impl Agent {
         if let Some(refused) = &app.refused {
             plan.findings.clone_from(&refused.findings);
         }
+        plan.revision = app.told(&plan.revision).to_owned();
         let host = self.options.host.clone();
         Some(Ok(Question {
             host,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::desired::{Desired, Protocol};
+use crate::git::Revision;
 use crate::host::{Class, Step};
 use crate::metric::Metric;
 use crate::name::{Name, ObjectId};
@@ -29,6 +30,7 @@ impl Agent {
     pub(super) async fn take(&mut self, event: Event) {
         match event {
             Event::Look(index) => self.look(index),
+            Event::Fetched(place, news) => self.fetched(place, news).await,
             Event::Loaded(index, wanted, loaded) => self.loaded(index, &wanted, loaded).await,
             Event::Docker => self.stale = true,
             Event::Began(step) => self.tell(&Progress::Started { step: step.to_string() }),
@@ -58,6 +60,7 @@ impl Agent {
     /// Looks at everything anew and does what is safe now.
     pub(super) async fn turn(&mut self) {
         let began = Instant::now();
+        self.look_at_due();
         for index in 0..self.apps.len() {
             if std::mem::take(&mut self.apps[index].unsaved) {
                 self.store(index).await;
@@ -145,7 +148,10 @@ impl Agent {
         let desired = match app.kept() {
             Ok(Some(desired)) => desired,
             Ok(None) => return,
-            Err(revision) => return self.load(index, Wanted::Earlier(revision)),
+            Err(id) => {
+                let revision = Revision { id: id.clone(), summary: String::new(), committed: None };
+                return self.load(index, Wanted::Earlier(id), revision);
+            }
         };
         if !self.acts {
             let mut observed = app.reconciler.observed().clone();

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::metric::Metrics;
 use crate::name::Name;
-use crate::plan::{Health, Sync};
+use crate::plan::{Health, Plan, Sync};
 use crate::report::{ApplicationStatus, HistoryEvent, HistoryReport, PlanAnswer, StatusReport, VERSION};
 use crate::store::{self, Store};
 
@@ -137,7 +137,7 @@ impl Agent {
         let plan = match &app.plan {
             Some(plan) if leads_to_head(&plan.revision) => Some(PlanAnswer {
                 host: self.options.host.clone(),
-                plan: plan.clone(),
+                plan: Plan { revision: app.told(&plan.revision).to_owned(), ..plan.clone() },
                 rounds: None,
                 refused: app.refused.is_some(),
                 rolled_back,

@@ -362,7 +362,7 @@ mod tests {
         let (_, findings) = read(&format!("{HEAD}spec:\n  repo: git@git.example:shop.git\n"));
         assert_eq!(
             findings,
-            ["5:3 `spec.auth.sshKeyFile` is missing: ssh needs a private key (neither an ssh agent nor the user's own keys are tried)"]
+            ["4:1 `spec.auth.sshKeyFile` is missing: ssh needs a private key (neither an ssh agent nor the user's own keys are tried)"]
         );
         let (_, findings) = read(&format!("{HEAD}spec:\n  repo: https://me:canary@git.example/shop.git\n"));
         assert_eq!(findings, ["5:9 `spec.repo` holds a user or a password; write it without them, and the files that hold them as `auth`"]);

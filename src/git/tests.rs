@@ -522,3 +522,41 @@ async fn a_repository_far_away_is_asked_at_intervals() {
     let elapsed = start.elapsed();
     assert!((540..=666).contains(&elapsed.as_secs()), "{elapsed:?}");
 }
+
+#[tokio::test]
+async fn a_folders_print_changes_with_the_folder_alone() {
+    let world = World::new();
+    world.write("other/db.yaml", "one");
+    std::os::unix::fs::symlink("../other/db.yaml", world.work().join("deploy/db.yaml")).unwrap();
+    std::os::unix::fs::symlink("web.yaml", world.work().join("deploy/also.yaml")).unwrap();
+    let first = world.commit_all("a link that leads out");
+    let source = world.source();
+    source.fetch("main").await.unwrap();
+    let (tree, print) = source.folder(&first, "deploy").await.unwrap();
+    assert_eq!((text(&tree, "db.yaml").as_str(), print), ("one", None), "its print would not tell of the other folder");
+
+    fs::remove_file(world.work().join("deploy/db.yaml")).unwrap();
+    let second = world.commit_all("no link leads out");
+    source.fetch("main").await.unwrap();
+    let (_, print) = source.folder(&second, "./deploy/").await.unwrap();
+    assert!(print.is_some());
+    let paths = || BTreeSet::from(["deploy".to_owned(), "other".to_owned(), "nowhere".to_owned()]);
+    let before = source.prints(&second, paths()).await;
+    assert_eq!((before.len(), before.get("deploy")), (2, print.as_ref()));
+
+    let third = world.commit("other/db.yaml", "two");
+    source.fetch("main").await.unwrap();
+    let after = source.prints(&third, paths()).await;
+    assert_eq!(after.get("deploy"), before.get("deploy"));
+    assert_ne!(after.get("other"), before.get("other"));
+}
+
+#[tokio::test]
+async fn one_wrong_ref_keeps_no_other_from_being_found() {
+    let world = World::new();
+    let head = world.git(&["rev-parse", "HEAD"]);
+    let found = world.source().fetch_all(["main", "mian", &head[..8]].map(str::to_owned).into()).await.unwrap();
+    assert_eq!(found["main"].as_ref().unwrap().id, head);
+    assert_eq!(found[&head[..8]].as_ref().unwrap().id, head);
+    assert!(matches!(found["mian"], Err(Error::UnknownRef { .. })));
+}

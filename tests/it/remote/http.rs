@@ -64,6 +64,24 @@ async fn a_user_and_password_are_shown() {
 }
 
 #[tokio::test]
+async fn many_refs_are_one_question() {
+    let world = World::new();
+    let first = world.git("work", &["rev-parse", "HEAD"]);
+    world.git("work", &["tag", "--annotate", "v1", "--message", "first"]);
+    world.git("work", &["push", "--quiet", "origin", "v1"]);
+    let second = world.commit("app.yaml", "two");
+    let server = Server::start(&world.served());
+    let source = source(&world, &server.url("shop.git"), Auth::default());
+    let references = ["main", "v1", "", "nothing"].map(str::to_owned);
+    let found = source.fetch_all(references.into()).await.unwrap();
+    assert_eq!(server.asked(), 1);
+    assert_eq!((&found["main"].as_ref().unwrap().id, &found[""].as_ref().unwrap().id), (&second, &second));
+    assert_eq!(found["v1"].as_ref().unwrap().id, first);
+    assert_eq!(found["nothing"].as_ref().unwrap_err().class(), Class::User);
+    assert_eq!(source.fetch(&first[..7]).await.unwrap().id, first);
+}
+
+#[tokio::test]
 async fn a_server_that_asks_and_one_that_has_no_such_repository_are_told_apart() {
     let world = World::new();
     let server = Server::start(&world.served());
