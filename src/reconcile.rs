@@ -332,7 +332,7 @@ impl Reconciler {
         if applies(desired, record) {
             let there = |id: &ObjectId| !desired.fronts.contains_key(id) || fronts.contains(id);
             for service in desired.services.values().filter(|service| there(&service.id)) {
-                let fields = service_fields(service);
+                let fields = service_fields(service, desired);
                 if record.applied.get(&service.id).is_none_or(|applied| applied.fields != fields) {
                     record.applied.insert(service.id.clone(), Applied { revision: revision.clone(), fields });
                 }

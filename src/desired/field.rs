@@ -48,6 +48,19 @@ pub const CPU_WEIGHT: &str = "resources.requests.cpu";
 /// Docker's restart policy: `always`, `on-failure`, `no`.
 pub const RESTART: &str = "restartPolicy";
 
+/// The name of the container, if the author gave one.
+pub const CONTAINER_NAME: &str = "container_name";
+/// `host`, `none`, `service:NAME`; of a live container `container:ID`.
+pub const NETWORK_MODE: &str = "network_mode";
+/// The platform of the image.
+pub const PLATFORM: &str = "platform";
+/// How many processes it may have.
+pub const PIDS: &str = "pids_limit";
+/// The cores that it may use.
+pub const CORES: &str = "cpuset";
+/// How often the engine restarts it after a failure.
+pub const RETRIES: &str = "restart_retries";
+
 /// An environment variable.
 pub fn env(name: &str) -> String {
     format!("env[{name}]")
@@ -67,6 +80,17 @@ pub fn label(name: &str) -> String {
 /// A network, by its name on the host. The value is `connected`.
 pub fn network(name: &str) -> String {
     format!("networks[{name}]")
+}
+
+/// Names that Docker's own resolver answers with the replica on a network, by the network's name on the
+/// host: a JSON list, sorted.
+pub fn aliases(network: &str) -> String {
+    format!("aliases[{network}]")
+}
+
+/// The hardware address on a network, by the network's name on the host.
+pub fn mac(network: &str) -> String {
+    format!("macs[{network}]")
 }
 
 /// A published port, by `HOST_ADDRESS:HOST_PORT/PROTOCOL`. The value is the replica's port.

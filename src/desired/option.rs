@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::field;
+
 /// What only Compose can ask of the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
@@ -14,8 +16,11 @@ pub struct Options {
     pub container_name: Option<String>,
     /// Names that Docker's own resolver answers with the replica, by the name on the host of the network.
     pub aliases: BTreeMap<String, BTreeSet<String>>,
-    /// `host` or `none`: the replica is on no network of the engine.
+    /// `host` or `none`: the replica is on no network of the engine; `service:NAME`: it is in the network
+    /// namespace of that service's replica.
     pub network_mode: Option<String>,
+    /// Hardware addresses that it must have, by the name on the host of the network.
+    pub macs: BTreeMap<String, String>,
     /// The domain name.
     pub domainname: Option<String>,
     /// Lines of `/etc/hosts`, `NAME:ADDRESS`, sorted.
@@ -50,6 +55,20 @@ pub struct Options {
     pub ipc: Option<String>,
     /// The platform of its image, `os/architecture[/variant]`.
     pub platform: Option<String>,
+    /// `host`: it has the host's name.
+    pub uts: Option<String>,
+    /// How many processes it may have; `None` is as many as the engine allows.
+    pub pids_limit: Option<u64>,
+    /// The cores that it may use, such as `0-2,5`.
+    pub cpuset: Option<String>,
+    /// Bytes of memory and swap together, or -1 for as much as there is; by default its memory limit.
+    pub memswap_limit: Option<i64>,
+    /// How readily the kernel ends it when memory is short, from -1000 to 1000.
+    pub oom_score_adj: Option<i64>,
+    /// The control group that it is below.
+    pub cgroup_parent: Option<String>,
+    /// The engine's runtime.
+    pub runtime: Option<String>,
     /// The driver that takes its output, and the driver's options.
     pub logging: Option<(String, BTreeMap<String, String>)>,
     /// Folders in memory by their path, each with the engine's options.
@@ -58,6 +77,9 @@ pub struct Options {
     pub no_copy: BTreeSet<String>,
     /// How often the engine restarts it after a failure; `None` is without end.
     pub retries: Option<u32>,
+    /// What its author calls a field, where that does not follow from the field alone: by canonical path,
+    /// within the service. It is for people, and in no hash.
+    pub written: BTreeMap<String, String>,
 }
 
 /// A soft and a hard limit.
@@ -127,12 +149,13 @@ pub struct VolumeOptions {
 }
 
 impl Options {
-    /// Hands over the options that are set, by path, in canonical form.
-    pub(super) fn fields(&self, put: &mut impl FnMut(String, String)) {
+    /// Hands over the options that are set and that need a new container, by path, in canonical form.
+    pub fn fields(&self, put: &mut impl FnMut(String, String)) {
         let Options {
             container_name,
             aliases,
             network_mode,
+            macs,
             domainname,
             extra_hosts,
             dns,
@@ -150,22 +173,33 @@ impl Options {
             pid,
             ipc,
             platform,
+            uts,
+            pids_limit: _,
+            cpuset: _,
+            memswap_limit,
+            oom_score_adj,
+            cgroup_parent,
+            runtime,
             logging,
             tmpfs,
             no_copy,
-            retries,
+            retries: _,
+            written: _,
         } = self;
         for (network, names) in aliases.iter().filter(|(_, names)| !names.is_empty()) {
-            put(format!("aliases[{network}]"), json(names));
+            put(field::aliases(network), json(names));
         }
         for (path, text) in [
-            ("container_name", container_name),
-            ("network_mode", network_mode),
+            (field::CONTAINER_NAME, container_name),
+            (field::NETWORK_MODE, network_mode),
             ("domainname", domainname),
             ("stop_signal", stop_signal),
             ("pid", pid),
             ("ipc", ipc),
-            ("platform", platform),
+            (field::PLATFORM, platform),
+            ("uts", uts),
+            ("cgroup_parent", cgroup_parent),
+            ("runtime", runtime),
         ] {
             if let Some(text) = text {
                 put(path.to_owned(), text.clone());
@@ -205,14 +239,36 @@ impl Options {
             put("logging".to_owned(), json(logging));
         }
         for (path, options) in tmpfs {
-            put(format!("mounts[{path}]"), format!("tmpfs {options}").trim_end().to_owned());
+            put(field::mount(path), format!("tmpfs {options}").trim_end().to_owned());
         }
         for path in no_copy {
             put(format!("nocopy[{path}]"), "true".to_owned());
         }
-        if let Some(retries) = retries {
-            put("restart_retries".to_owned(), retries.to_string());
+        for (network, mac) in macs {
+            put(field::mac(network), mac.clone());
         }
+        for (path, number) in [("memswap_limit", memswap_limit), ("oom_score_adj", oom_score_adj)] {
+            if let Some(number) = number {
+                put(path.to_owned(), number.to_string());
+            }
+        }
+    }
+
+    /// Hands over the options that are set and that are changed on a live container.
+    pub fn in_place(&self, put: &mut impl FnMut(String, String)) {
+        for (path, number) in [(field::RETRIES, self.retries.map(u64::from)), (field::PIDS, self.pids_limit)] {
+            if let Some(number) = number {
+                put(path.to_owned(), number.to_string());
+            }
+        }
+        if let Some(cores) = &self.cpuset {
+            put(field::CORES.to_owned(), cores.clone());
+        }
+    }
+
+    /// Returns the service in the network namespace of whose replica this one is.
+    pub fn shares_network_of(&self) -> Option<&str> {
+        self.network_mode.as_deref()?.strip_prefix("service:")
     }
 }
 

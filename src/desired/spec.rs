@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::hash::{ContentHash, FieldValue, Fields, Key};
 use crate::name::Name;
 
-use super::{Container, FieldRef, HostPort, Mount, MountSource, Resources, Restart, Template, Text, field};
+use super::{Container, FieldRef, HostPort, Mount, MountSource, Options, Resources, Restart, Template, Text, field};
 
 /// The canonical form of a template. Stored in the record under its hash, which is how a later plan
 /// can say what changed.
@@ -65,7 +65,7 @@ impl Spec {
             ports: ports.iter().map(port_field).collect(),
             containers: containers
                 .iter()
-                .map(|container| (container.name.clone(), ContainerSpec::new(container, restart, &volume, key)))
+                .map(|container| (container.name.clone(), ContainerSpec::new(container, restart, options, &volume, key)))
                 .collect(),
         }
     }
@@ -85,7 +85,7 @@ fn port_field(port: &HostPort) -> (String, FieldValue) {
 }
 
 impl ContainerSpec {
-    fn new(container: &Container, restart: Restart, volume: &impl Fn(&MountSource) -> String, key: &Key) -> Self {
+    fn new(container: &Container, restart: Restart, options: &Options, volume: &impl Fn(&MountSource) -> String, key: &Key) -> Self {
         let Container {
             name: _,
             image,
@@ -154,11 +154,11 @@ impl ContainerSpec {
         for (name, value) in env {
             fields.insert(field::env(name), value.field_value(key));
         }
-        ContainerSpec { fields, in_place: in_place(resources, restart) }
+        ContainerSpec { fields, in_place: in_place(resources, restart, options) }
     }
 }
 
-fn in_place(resources: &Resources, restart: Restart) -> Fields {
+fn in_place(resources: &Resources, restart: Restart, options: &Options) -> Fields {
     let Resources { cpu_limit, memory_limit, cpu_request, memory_request } = resources;
     let restart = match restart {
         Restart::Always => "always",
@@ -171,11 +171,13 @@ fn in_place(resources: &Resources, restart: Restart) -> Fields {
         (field::CPU_WEIGHT, cpu_request.map(field::cpu_weight)),
         (field::MEMORY_REQUEST, *memory_request),
     ];
-    numbers
+    let mut fields: Fields = numbers
         .into_iter()
         .filter_map(|(path, number)| Some((path.to_owned(), FieldValue::Public(number?.to_string()))))
         .chain([(field::RESTART.to_owned(), FieldValue::Public(restart.to_owned()))])
-        .collect()
+        .collect();
+    options.in_place(&mut |path, text| drop(fields.insert(path, FieldValue::Public(text))));
+    fields
 }
 
 /// Returns a list of texts as a JSON list; one secret item makes the whole list secret.

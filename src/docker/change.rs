@@ -8,7 +8,7 @@ use bollard::query_parameters::{
     StartContainerOptions, StopContainerOptions,
 };
 
-use crate::desired::{Care, Desired, Hook, Resources, Restart};
+use crate::desired::{Care, Desired, Hook, Options, Resources, Restart};
 use crate::host::Class;
 use crate::name::{Kind, ObjectId};
 
@@ -81,18 +81,22 @@ impl Docker {
         let resources = workload.template.containers.first().map(|container| container.resources).unwrap_or_default();
         let found = self.inspect_present("update", container).await?;
         let name = answer::name_of(&found);
-        if let Some(limit) = removed_limit(&found, &resources) {
+        let Options { retries, pids_limit, cpuset, memswap_limit, .. } = &workload.template.options;
+        if let Some(limit) = removed_limit(&found, &resources, cpuset.as_deref()) {
             let reason = format!("{limit} cannot be taken off a live container; it needs a new one");
             return Err(Error::refused(Class::User, "update", name, reason));
         }
         let Limits { nano_cpus, memory, cpu_shares, memory_reservation } = Limits::new(&resources);
         let mut policy = body::restart_policy(workload.restart);
-        policy.maximum_retry_count = workload.template.options.retries.map(i64::from);
+        policy.maximum_retry_count = retries.map(i64::from);
         let update = ContainerUpdateBody {
             nano_cpus,
             memory,
             // Alone, memory is refused unless it is smaller than the swap in force.
-            memory_swap: memory,
+            memory_swap: memswap_limit.or(memory),
+            // 0 is as many as the engine allows.
+            pids_limit: Some(pids_limit.and_then(|number| i64::try_from(number).ok()).unwrap_or(0)),
+            cpuset_cpus: cpuset.clone(),
             // 1,024 is the weight of a container without any.
             cpu_shares: Some(cpu_shares.unwrap_or(1024)),
             memory_reservation,
@@ -211,13 +215,14 @@ fn whole_seconds(duration: Duration) -> Option<i32> {
 }
 
 /// Returns the limit that a live container has and its workload no longer asks for.
-fn removed_limit(found: &ContainerInspectResponse, resources: &Resources) -> Option<&'static str> {
+fn removed_limit(found: &ContainerInspectResponse, resources: &Resources, cpuset: Option<&str>) -> Option<&'static str> {
     let Some(config) = &found.host_config else { return None };
     let set = |value: Option<i64>| value.is_some_and(|value| value > 0);
     [
         (set(config.memory) && resources.memory_limit.is_none(), "a memory limit"),
         (set(config.nano_cpus) && resources.cpu_limit.is_none(), "a cpu limit"),
         (set(config.memory_reservation) && resources.memory_request.is_none(), "a memory reservation"),
+        (config.cpuset_cpus.as_ref().is_some_and(|cores| !cores.is_empty()) && cpuset.is_none(), "a choice of cores"),
     ]
     .into_iter()
     .find_map(|(removed, limit)| removed.then_some(limit))
@@ -234,8 +239,8 @@ mod tests {
             host_config: Some(HostConfig { memory: Some(1 << 20), ..HostConfig::default() }),
             ..ContainerInspectResponse::default()
         };
-        assert_eq!(removed_limit(&found, &Resources::default()), Some("a memory limit"));
+        assert_eq!(removed_limit(&found, &Resources::default(), None), Some("a memory limit"));
         let kept = Resources { memory_limit: Some(1 << 21), ..Resources::default() };
-        assert_eq!(removed_limit(&found, &kept), None);
+        assert_eq!(removed_limit(&found, &kept, None), None);
     }
 }

@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bollard::models::{ContainerConfig, ContainerInspectResponse, HostConfig, ImageConfig, MountPoint, Volume};
+use bollard::models::{ContainerConfig, ContainerInspectResponse, EndpointSettings, HostConfig, ImageConfig, MountPoint, Volume};
 
-use crate::desired::{Care, field};
+use crate::desired::{Care, Options, field};
 use crate::name::Kind;
 use crate::observed::{Field, Labels};
 
-use super::{answer, label, name};
+use super::{answer, label, name, option};
 
 /// The volumes of the host, as mounts refer to them.
 pub(super) struct Volumes<'a> {
@@ -99,13 +99,20 @@ pub(super) fn fields(
     own_fields(&mut fields, config, labels, found.id.as_deref().unwrap_or_default());
     process_fields(&mut fields, config, image);
     host_fields(&mut fields, host);
+    let networks: Vec<(&String, &EndpointSettings)> =
+        found.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flatten().collect();
+    match labels.object.kind {
+        Kind::ComposeService => option_fields(&mut fields, option::read(config, host, &networks, found.id.as_deref().unwrap_or_default()), image),
+        _ => no_new_privileges(&mut fields, host),
+    }
     for mount in found.mounts.iter().flatten() {
         mount_field(&mut fields, mount, image, volumes);
     }
     for (dir, size) in volumes.in_memory.get(name::expected(labels).as_str()).into_iter().flatten() {
         fields.put(format!("emptyDirs[{dir}]"), format!("memory {size}"), false);
     }
-    for network in found.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flat_map(HashMap::keys) {
+    // The host's own network is no network of the engine.
+    for (network, _) in networks.into_iter().filter(|(name, _)| !matches!(name.as_str(), "host" | "none")) {
         fields.put(field::network(network), "connected", false);
     }
     for port in answer::published(host) {
@@ -171,16 +178,12 @@ fn process_fields(fields: &mut Fields, config: &ContainerConfig, image: &ImageCo
 }
 
 fn host_fields(fields: &mut Fields, host: &HostConfig) {
-    let mut groups: Vec<u32> = host.group_add.iter().flatten().filter_map(|group| group.parse().ok()).collect();
-    groups.sort_unstable();
+    let (groups, _) = option::groups(host);
     if !groups.is_empty() {
         fields.put(field::GROUPS, label::json(&groups), false);
     }
     fields.flag(field::READ_ONLY, host.readonly_rootfs);
     fields.flag(field::PRIVILEGED, host.privileged);
-    let options = host.security_opt.iter().flatten();
-    let no_new = options.into_iter().any(|option| matches!(option.as_str(), "no-new-privileges" | "no-new-privileges:true"));
-    fields.flag(field::NO_NEW_PRIVILEGES, Some(no_new));
     fields.list(field::CAP_ADD, host.cap_add.as_ref());
     fields.list(field::CAP_DROP, host.cap_drop.as_ref());
     fields.number(field::CPU_LIMIT, host.nano_cpus, None);
@@ -188,6 +191,28 @@ fn host_fields(fields: &mut Fields, host: &HostConfig) {
     fields.number(field::MEMORY_REQUEST, host.memory_reservation, None);
     // The weight of a container without any; a live one cannot go back to having none.
     fields.number(field::CPU_WEIGHT, host.cpu_shares, Some(1024));
+}
+
+fn no_new_privileges(fields: &mut Fields, host: &HostConfig) {
+    let options = host.security_opt.iter().flatten();
+    let no_new = options.into_iter().any(|option| matches!(option.as_str(), "no-new-privileges" | "no-new-privileges:true"));
+    fields.flag(field::NO_NEW_PRIVILEGES, Some(no_new));
+}
+
+/// What only Compose can ask for, in the words of what is asked for.
+fn option_fields(fields: &mut Fields, found: Options, image: &ImageConfig) {
+    let written = |options: &Options| {
+        let mut map = BTreeMap::new();
+        let mut put = |path, value| drop(map.insert(path, value));
+        options.fields(&mut put);
+        options.in_place(&mut put);
+        map
+    };
+    let usual = written(&option::usual(&found, image));
+    for (path, value) in written(&found) {
+        let inherited = usual.get(&path) == Some(&value);
+        fields.put(path, value, inherited);
+    }
 }
 
 fn mount_field(fields: &mut Fields, mount: &MountPoint, image: &ImageConfig, volumes: &Volumes<'_>) {

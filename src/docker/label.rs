@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::desired::{Care, Container, Desired, Front, Workload};
+use crate::desired::{Care, Container, Desired, Front, Options, Workload};
 use crate::hash::ContentHash;
 use crate::name::{Kind, Name, ObjectId};
 use crate::observed::Labels;
@@ -22,6 +22,12 @@ const FRONT: &str = "dev.driftless.front";
 const OBJECT: &str = "dev.driftless.object";
 /// The name that the author chose for a container.
 pub(super) const NAME: &str = "dev.driftless.name";
+/// The platform that the author asked for: the engine tells only what the image has.
+pub(super) const PLATFORM: &str = "dev.driftless.platform";
+/// The hardware addresses that the author asked for, as JSON: the engine tells them only while it runs.
+pub(super) const MACS: &str = "dev.driftless.macs";
+/// The author's limit of memory and swap together: the engine tells it also where nobody asked.
+pub(super) const SWAP: &str = "dev.driftless.memswap";
 /// What the agent does for a replica, as JSON.
 pub(super) const CARE: &str = "dev.driftless.care";
 /// The hook after the start, as JSON: it runs again after every start by the agent.
@@ -64,7 +70,13 @@ pub(super) fn replica(desired: &Desired, workload: &Workload, id: &ObjectId, con
             ("io.kubernetes.container.name", container.name.to_string()),
         ]),
     });
-    labels.extend(workload.template.options.container_name.iter().map(|name| (NAME.to_owned(), name.clone())));
+    let Options { container_name, platform, macs, memswap_limit, .. } = &workload.template.options;
+    labels.extend(container_name.iter().map(|name| (NAME.to_owned(), name.clone())));
+    labels.extend(platform.iter().map(|platform| (PLATFORM.to_owned(), platform.clone())));
+    labels.extend(memswap_limit.iter().map(|bytes| (SWAP.to_owned(), bytes.to_string())));
+    if !macs.is_empty() {
+        labels.insert(MACS.to_owned(), json(macs));
+    }
     if let Some(hook) = &container.post_start {
         labels.insert(POST_START.to_owned(), json(hook));
     }

@@ -1,8 +1,15 @@
-//! What only Compose can ask of the engine, in the engine's words.
+//! What only Compose can ask of the engine, in the engine's words, and back.
 
-use bollard::models::{ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::{Healthcheck, Options};
+use bollard::models::{
+    ContainerConfig, ContainerCreateBody, DeviceMapping, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, ImageConfig,
+    ResourcesUlimits,
+};
+
+use crate::desired::{HealthCheck, Healthcheck, Options, Range};
+
+use super::label;
 
 /// Adds options to what the engine is asked for.
 pub(super) fn apply(options: &Options, body: &mut ContainerCreateBody) {
@@ -10,6 +17,7 @@ pub(super) fn apply(options: &Options, body: &mut ContainerCreateBody) {
         container_name: _,
         aliases: _,
         network_mode,
+        macs: _,
         domainname,
         extra_hosts,
         dns,
@@ -27,16 +35,33 @@ pub(super) fn apply(options: &Options, body: &mut ContainerCreateBody) {
         pid,
         ipc,
         platform: _,
+        uts,
+        pids_limit,
+        cpuset,
+        memswap_limit,
+        oom_score_adj,
+        cgroup_parent,
+        runtime,
         logging,
         tmpfs,
         no_copy: _,
         retries,
+        written: _,
     } = options;
     body.domainname = domainname.clone();
     body.stop_signal = stop_signal.clone();
     body.healthcheck = healthcheck(health);
     let host = body.host_config.get_or_insert_default();
-    fill(&mut host.network_mode, network_mode);
+    if options.shares_network_of().is_none() {
+        fill(&mut host.network_mode, network_mode);
+    }
+    fill(&mut host.uts_mode, uts);
+    fill(&mut host.cpuset_cpus, cpuset);
+    fill(&mut host.cgroup_parent, cgroup_parent);
+    fill(&mut host.runtime, runtime);
+    host.pids_limit = pids_limit.and_then(|number| i64::try_from(number).ok());
+    host.oom_score_adj = *oom_score_adj;
+    host.memory_swap = memswap_limit.or(host.memory_swap);
     fill(&mut host.pid_mode, pid);
     fill(&mut host.ipc_mode, ipc);
     for (list, more) in [
@@ -57,7 +82,7 @@ pub(super) fn apply(options: &Options, body: &mut ContainerCreateBody) {
     host.shm_size = shm_size.and_then(|bytes| i64::try_from(bytes).ok());
     host.tmpfs = (!tmpfs.is_empty()).then(|| tmpfs.clone().into_iter().collect());
     host.sysctls = (!sysctls.is_empty()).then(|| sysctls.clone().into_iter().collect());
-    let ulimit = |(name, range): (&String, &crate::desired::Range)| ResourcesUlimits {
+    let ulimit = |(name, range): (&String, &Range)| ResourcesUlimits {
         name: Some(name.clone()),
         soft: Some(range.soft),
         hard: Some(range.hard),
@@ -107,4 +132,137 @@ fn healthcheck(health: &Healthcheck) -> Option<HealthConfig> {
             })
         }
     }
+}
+
+/// The engine's own size of `/dev/shm`.
+const SHM: u64 = 64 << 20;
+
+/// Reads back what a container was asked for beyond what both formats have. What its image or the engine
+/// adds is in it, too; `usual` returns that alone.
+pub(super) fn read(config: &ContainerConfig, host: &HostConfig, networks: &[(&String, &EndpointSettings)], id: &str) -> Options {
+    let empty = label::Map::new();
+    let labels = config.labels.as_ref().unwrap_or(&empty);
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+    let sorted = |mut list: Vec<String>| {
+        list.sort();
+        list
+    };
+    let number = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0);
+    let (numbers, names) = groups(host);
+    let policy = host.restart_policy.as_ref().and_then(|policy| policy.maximum_retry_count);
+    Options {
+        container_name: labels.get(label::NAME).cloned(),
+        aliases: networks.iter().map(|(network, endpoint)| ((*network).clone(), aliases(endpoint, id))).collect(),
+        network_mode: host.network_mode.clone().filter(|mode| matches!(mode.as_str(), "host" | "none") || mode.starts_with("container:")),
+        macs: labels.get(label::MACS).and_then(|macs| serde_json::from_str(macs).ok()).unwrap_or_default(),
+        domainname: text(&config.domainname),
+        extra_hosts: sorted(list(&host.extra_hosts)),
+        dns: list(&host.dns),
+        dns_search: list(&host.dns_search),
+        dns_options: list(&host.dns_options),
+        health: health(config.healthcheck.as_ref()),
+        stop_signal: text(&config.stop_signal),
+        init: host.init == Some(true),
+        security_opt: security(host),
+        group_names: if numbers.is_empty() { names } else { Vec::new() },
+        ulimits: host.ulimits.iter().flatten().filter_map(ulimit).collect(),
+        sysctls: host.sysctls.clone().unwrap_or_default().into_iter().collect(),
+        shm_size: number(host.shm_size),
+        devices: sorted(host.devices.iter().flatten().map(device).collect()),
+        pid: text(&host.pid_mode),
+        ipc: text(&host.ipc_mode),
+        platform: labels.get(label::PLATFORM).cloned(),
+        uts: text(&host.uts_mode),
+        pids_limit: number(host.pids_limit),
+        cpuset: text(&host.cpuset_cpus),
+        // What the engine makes of a memory limit alone is not told from what was asked for.
+        memswap_limit: labels.get(label::SWAP).and_then(|swap| swap.parse().ok()),
+        oom_score_adj: host.oom_score_adj.filter(|score| *score != 0),
+        cgroup_parent: text(&host.cgroup_parent),
+        runtime: text(&host.runtime),
+        logging: host.log_config.as_ref().map(|config| {
+            let options = config.config.clone().unwrap_or_default().into_iter().collect();
+            (config.typ.clone().unwrap_or_default(), options)
+        }),
+        tmpfs: host.tmpfs.clone().unwrap_or_default().into_iter().collect(),
+        no_copy: no_copy(host),
+        retries: number(policy).and_then(|number| u32::try_from(number).ok()),
+        written: BTreeMap::new(),
+    }
+}
+
+/// Returns what a container has that asks for nothing.
+pub(super) fn usual(read: &Options, image: &ImageConfig) -> Options {
+    Options {
+        health: health(image.healthcheck.as_ref()),
+        stop_signal: image.stop_signal.clone().or_else(|| Some("SIGTERM".to_owned())),
+        shm_size: Some(SHM),
+        // Which of the two is the engine's own setting.
+        ipc: read.ipc.clone().filter(|ipc| matches!(ipc.as_str(), "private" | "shareable")),
+        runtime: read.runtime.clone().filter(|runtime| runtime == "runc"),
+        logging: read.logging.clone().filter(|(_, options)| options.is_empty()),
+        ..Options::default()
+    }
+}
+
+/// Returns further groups as numbers, or all of them by name if one is no number.
+pub(super) fn groups(host: &HostConfig) -> (Vec<u32>, Vec<String>) {
+    let mut names = host.group_add.clone().unwrap_or_default();
+    match names.iter().map(|group| group.parse()).collect::<Result<Vec<u32>, _>>() {
+        Ok(mut numbers) => {
+            numbers.sort_unstable();
+            (numbers, Vec::new())
+        }
+        Err(_) => {
+            names.sort();
+            (Vec::new(), names)
+        }
+    }
+}
+
+/// The engine adds the container's short id to its names.
+fn aliases(endpoint: &EndpointSettings, id: &str) -> BTreeSet<String> {
+    endpoint.aliases.iter().flatten().filter(|alias| !(alias.len() == 12 && id.starts_with(alias.as_str()))).cloned().collect()
+}
+
+/// The engine adds `label=disable` where a label would be in the way.
+fn security(host: &HostConfig) -> Vec<String> {
+    let is_host = |mode: &Option<String>| mode.as_deref() == Some("host");
+    let added = host.privileged == Some(true) || is_host(&host.pid_mode) || is_host(&host.ipc_mode);
+    let mut options: Vec<String> =
+        host.security_opt.iter().flatten().filter(|option| !(added && matches!(option.as_str(), "label=disable" | "label:disable"))).cloned().collect();
+    options.sort();
+    options
+}
+
+fn health(config: Option<&HealthConfig>) -> Healthcheck {
+    let Some(config) = config else { return Healthcheck::Image };
+    let test = config.test.clone().unwrap_or_default();
+    if test.first().is_some_and(|word| word == "NONE") {
+        return Healthcheck::Nobody;
+    }
+    let millis = |nanos: Option<i64>| nanos.and_then(|nanos| u64::try_from(nanos / 1_000_000).ok()).unwrap_or(0);
+    let check = HealthCheck {
+        test,
+        interval: millis(config.interval),
+        timeout: millis(config.timeout),
+        start_period: millis(config.start_period),
+        retries: config.retries.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(0),
+    };
+    if check == HealthCheck::default() { Healthcheck::Image } else { Healthcheck::Engine(check) }
+}
+
+fn ulimit(ulimit: &ResourcesUlimits) -> Option<(String, Range)> {
+    Some((ulimit.name.clone()?, Range { soft: ulimit.soft?, hard: ulimit.hard? }))
+}
+
+fn device(device: &DeviceMapping) -> String {
+    let parts = [&device.path_on_host, &device.path_in_container, &device.cgroup_permissions];
+    parts.map(|part| part.as_deref().unwrap_or_default()).join(":")
+}
+
+fn no_copy(host: &HostConfig) -> BTreeSet<String> {
+    let is_bare = |mount: &&bollard::models::Mount| mount.volume_options.as_ref().is_some_and(|options| options.no_copy == Some(true));
+    host.mounts.iter().flatten().filter(is_bare).filter_map(|mount| mount.target.clone()).collect()
 }

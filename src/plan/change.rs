@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{Care, Desired, Probes, Service, Workload, field};
+use crate::desired::{Care, Desired, Front, Probes, Service, Workload, field};
 use crate::hash::{FieldValue, Fields, sha256};
 use crate::name::{Kind, ObjectId};
 
 use super::replica::Standing;
 use super::view::View;
-use super::{Change, ChangeAction, DriftField, FieldChange, drift, status};
+use super::{Change, ChangeAction, DriftField, FieldChange, drift, path, status};
 
 /// Returns what Git asks for and the host does not have yet.
 pub(super) fn changes(view: &View<'_>) -> Vec<Change> {
@@ -52,8 +52,8 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
     let staying = staying(Standing::Old).or_else(|| staying(Standing::Current)).filter(|_| !first);
     match (applied, staying) {
         (Some(applied), _) => {
-            let fields = differences(applied, &wanted);
-            let replaced = fields.iter().any(|field| field.consequence == RECREATES);
+            let fields = differences(&workload.id, applied, &wanted);
+            let replaced = fields.iter().any(|field| field.consequence == path::RECREATES);
             let action = if replaced || has_other { ChangeAction::Recreate } else { ChangeAction::Update };
             let reason = match fields.is_empty() {
                 false => "changed in Git",
@@ -63,20 +63,20 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
             Some(Change { object: workload.id.clone(), action, fields, reason: reason.to_owned() })
         }
         (None, None) => {
-            let shown = |path: &str| path.ends_with("].image") || path == "spec.replicas";
-            let fields = differences(&Fields::new(), &wanted).into_iter().filter(|field| shown(&field.path)).collect();
+            let fields = differences(&workload.id, &Fields::new(), &wanted);
+            let fields = fields.into_iter().filter(|field| path::is_headline(&field.path)).collect();
             Some(created(&workload.id, fields))
         }
         (None, Some(replica)) => {
-            let unlike = if has_other { drift::unlike_fields(replica.container, workload) } else { Vec::new() };
-            let mut fields: Vec<FieldChange> = unlike.into_iter().map(recreating).collect();
+            let unlike = if has_other { drift::unlike_at_all(replica.container, workload) } else { Vec::new() };
+            let mut fields: Vec<FieldChange> = unlike.into_iter().map(|field| change_of(&workload.id, field)).collect();
             let count = view.standing(&workload.id, Standing::Current).chain(view.standing(&workload.id, Standing::Old)).count();
             if count != workload.replicas as usize {
                 fields.push(FieldChange {
-                    path: "spec.replicas".to_owned(),
+                    path: path::replicas(workload),
                     old: Some(count.to_string()),
                     new: Some(workload.replicas.to_string()),
-                    consequence: SCALES.to_owned(),
+                    consequence: path::SCALES.to_owned(),
                 });
             }
             let action = if has_other { ChangeAction::Recreate } else { ChangeAction::Update };
@@ -86,24 +86,25 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
     }
 }
 
-fn recreating(field: DriftField) -> FieldChange {
-    FieldChange { path: field.path, old: field.actual, new: field.expected, consequence: RECREATES.to_owned() }
+fn change_of(object: &ObjectId, field: DriftField) -> FieldChange {
+    let consequence = path::consequence(object, &field.path, field.expected.is_none()).to_owned();
+    FieldChange { path: field.path, old: field.actual, new: field.expected, consequence }
 }
 
 fn service_change(view: &View<'_>, service: &Service) -> Option<Change> {
-    let wanted = service_fields(service);
+    let wanted = service_fields(service, view.desired);
     let applied = &view.observed.record.applied;
     match applied.get(&service.id) {
         // The record was lost, not the service: what runs was reached by something.
         None if applied.is_empty() && view.all_replicas().next().is_some() => None,
-        None => Some(created(&service.id, differences(&Fields::new(), &wanted))),
+        None => Some(created(&service.id, differences(&service.id, &Fields::new(), &wanted))),
         Some(applied) if applied.fields == wanted => None,
-        Some(applied) => Some(Change {
-            object: service.id.clone(),
-            action: ChangeAction::Update,
-            fields: differences(&applied.fields, &wanted),
-            reason: "changed in Git".to_owned(),
-        }),
+        Some(applied) => {
+            let fields = differences(&service.id, &applied.fields, &wanted);
+            let replaced = fields.iter().any(|field| field.consequence == path::RECREATES);
+            let action = if replaced { ChangeAction::Recreate } else { ChangeAction::Update };
+            Some(Change { object: service.id.clone(), action, fields, reason: "changed in Git".to_owned() })
+        }
     }
 }
 
@@ -127,21 +128,16 @@ fn removed(view: &View<'_>) -> Vec<Change> {
     gone.into_iter().map(removal).collect()
 }
 
-const RECREATES: &str = "recreates";
-const SCALES: &str = "scales";
-const IN_PLACE: &str = "in place";
-const TRAFFIC: &str = "traffic only";
-
 /// Returns the fields of a workload by the manifest's paths: what the record keeps of it.
 pub fn workload_fields(workload: &Workload) -> Fields {
-    let mut fields = Fields::from([("spec.replicas".to_owned(), FieldValue::Public(workload.replicas.to_string()))]);
+    let mut fields = Fields::from([(path::replicas(workload), FieldValue::Public(workload.replicas.to_string()))]);
     let spec = &workload.spec;
     for (path, value) in spec.replica.iter().chain(&spec.ports) {
-        fields.insert(manifest_path("", path), value.clone());
+        fields.insert(path::of(workload, "", path), value.clone());
     }
     for (name, container) in &spec.containers {
         for (path, value) in container.fields.iter().chain(&container.in_place) {
-            fields.insert(manifest_path(name.as_str(), path), value.clone());
+            fields.insert(path::of(workload, name.as_str(), path), value.clone());
         }
     }
     for container in &workload.template.containers {
@@ -149,15 +145,15 @@ pub fn workload_fields(workload: &Workload) -> Fields {
         for (path, probe) in [("startupProbe", startup), ("livenessProbe", liveness), ("readinessProbe", readiness)] {
             if let Some(probe) = probe {
                 let text = serde_json::to_string(probe).expect("probes become JSON");
-                fields.insert(manifest_path(container.name.as_str(), path), FieldValue::Public(text));
+                fields.insert(path::of(workload, container.name.as_str(), path), FieldValue::Public(text));
             }
         }
     }
     fields
 }
 
-/// Returns the fields of a service by the manifest's paths.
-pub fn service_fields(service: &Service) -> Fields {
+/// Returns the fields of a service, and of the front that it has alone, by the manifest's paths.
+pub fn service_fields(service: &Service, desired: &Desired) -> Fields {
     let mut fields = Fields::new();
     let mut put = |path: String, text: String| fields.insert(path, FieldValue::Public(text));
     if service.headless {
@@ -175,7 +171,19 @@ pub fn service_fields(service: &Service) -> Fields {
             .filter_map(|backend| Some(format!("{}:{}", backend.workload.name, backend.targets.get(index).copied().flatten()?)))
             .collect();
         let targets: Vec<String> = targets.into_iter().collect();
-        put(format!("spec.ports[{}/{}]", port.port, port.protocol.as_str()), targets.join(" "));
+        put(path::of_port(&service.id, &format!("{}/{}", port.port, port.protocol.as_str())), targets.join(" "));
+    }
+    if let Some(Front { id, aliases, labels, .. }) = desired.fronts.get(&service.id) {
+        for (network, names) in aliases {
+            put(path::of_front(desired, id, &field::network(network)), "connected".to_owned());
+            let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != id.name.as_str()).collect();
+            if !others.is_empty() {
+                put(path::of_front(desired, id, &field::aliases(network)), others.join(" "));
+            }
+        }
+        for (name, value) in labels {
+            put(path::of_front(desired, id, &field::label(name)), value.clone());
+        }
     }
     fields
 }
@@ -183,7 +191,7 @@ pub fn service_fields(service: &Service) -> Fields {
 /// Returns the digest of what an application asks for: equal for two commits that ask for the same.
 pub fn digest(desired: &Desired) -> String {
     let workloads: Vec<String> = desired.workloads.values().map(|workload| workload_digest(workload, desired)).collect();
-    let services: Vec<(&ObjectId, Fields)> = desired.services.values().map(|service| (&service.id, service_fields(service))).collect();
+    let services: Vec<(&ObjectId, Fields)> = desired.services.values().map(|service| (&service.id, service_fields(service, desired))).collect();
     sha256(serde_json::to_string(&(workloads, services)).expect("fields become JSON").as_bytes())
 }
 
@@ -196,25 +204,8 @@ pub fn workload_digest(workload: &Workload, desired: &Desired) -> String {
     sha256(format!("{text} {strategy:?}").as_bytes())
 }
 
-/// Returns the manifest's path of a canonical field; Docker's where a manifest has no word for it.
-pub(super) fn manifest_path(container: &str, path: &str) -> String {
-    let pod = "spec.template.spec";
-    match path {
-        field::HOSTNAME | field::GRACE | field::RESTART => format!("{pod}.{path}"),
-        field::USER | field::GROUPS | field::READ_ONLY | field::PRIVILEGED | field::CAP_ADD | field::CAP_DROP => {
-            format!("{pod}.containers[{container}].securityContext.{path}")
-        }
-        _ if path.starts_with("labels[") => format!("spec.template.metadata.{path}"),
-        _ if path.starts_with("networks[") => format!("NetworkSettings.Networks{}", &path["networks".len()..]),
-        _ if path.starts_with("ports[") => format!("{pod}.hostPorts{}", &path["ports".len()..]),
-        _ if path.starts_with("emptyDirs[") => format!("{pod}.volumes{}", &path["emptyDirs".len()..]),
-        _ if path.starts_with("mounts[") => format!("{pod}.containers[{container}].volumeMounts{}", &path["mounts".len()..]),
-        _ => format!("{pod}.containers[{container}].{path}"),
-    }
-}
-
 /// Returns the fields that differ, with what each means for what runs.
-fn differences(old: &Fields, new: &Fields) -> Vec<FieldChange> {
+fn differences(object: &ObjectId, old: &Fields, new: &Fields) -> Vec<FieldChange> {
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let changed = paths.into_iter().filter(|path| old.get(*path) != new.get(*path));
     changed
@@ -224,27 +215,15 @@ fn differences(old: &Fields, new: &Fields) -> Vec<FieldChange> {
                 path: path.clone(),
                 old: was.map(|value| shown(path, value)),
                 new: is.map(|value| shown_new(path, was, value)),
-                consequence: consequence(path, was, is).to_owned(),
+                consequence: path::consequence(object, path, was.is_some() && is.is_none()).to_owned(),
             }
         })
         .collect()
 }
 
-fn consequence(path: &str, old: Option<&FieldValue>, new: Option<&FieldValue>) -> &'static str {
-    let resource = path.contains("].resources.");
-    match path {
-        "spec.replicas" => SCALES,
-        _ if !path.starts_with("spec.template.") && !path.starts_with("NetworkSettings.") => TRAFFIC,
-        // A limit cannot be taken off a live container.
-        _ if resource && old.is_some() && new.is_none() => RECREATES,
-        _ if resource || path.ends_with(field::RESTART) => IN_PLACE,
-        _ => RECREATES,
-    }
-}
-
 fn shown(path: &str, value: &FieldValue) -> String {
     match value {
-        FieldValue::Public(text) => field::shown(path, text),
+        FieldValue::Public(text) => path::shown(path, text),
         FieldValue::Secret(_) => "<secret>".to_owned(),
         FieldValue::Computed(text) if text.starts_with("secret ") => "<secret>".to_owned(),
         FieldValue::Computed(text) => text.clone(),

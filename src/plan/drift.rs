@@ -3,16 +3,17 @@
 //! Of an object that Git changes only what no longer runs is drift: until its change is carried out,
 //! everything else about it is part of the change.
 
+use std::collections::BTreeSet;
+
 use crate::desired::{Workload, field};
 use crate::hash::{FieldValue, Fields, Key, Match};
 use crate::name::ObjectId;
 use crate::observed::{Container, State};
 use crate::time::Time;
 
-use super::change::manifest_path;
 use super::replica::{Replica, Standing};
 use super::view::View;
-use super::{Drift, DriftField, DriftKind, Held, prune};
+use super::{Drift, DriftField, DriftKind, Held, path, prune};
 
 /// Returns what differs on the host although Git did not move.
 pub(super) fn drift(view: &View<'_>) -> Vec<Drift> {
@@ -48,7 +49,8 @@ fn ground(view: &View<'_>) -> Vec<Drift> {
     let mut drift: Vec<Drift> = gone.map(|id| entry(view, id, DriftKind::Missing, Vec::new(), None)).collect();
     for front in desired.fronts.values().filter(|front| !view.is_busy(&front.id.to_string())) {
         let Some(container) = view.front(&front.id) else { continue };
-        let lost = lost_networks(container, &front.networks);
+        let name = |network: &str| path::of_front(desired, &front.id, &field::network(network));
+        let lost = lost_networks(container, &front.networks, name);
         match state_of(container) {
             Some(kind) => drift.push(entry(view, &front.id, kind, Vec::new(), container.finished)),
             None if !lost.is_empty() => drift.push(entry(view, &front.id, DriftKind::Changed, lost, None)),
@@ -83,8 +85,9 @@ fn replica_drift(view: &View<'_>, workload: &Workload, replica: &Replica<'_>) ->
         return Some(Drift { healed: drift.healed && !waits, ..drift });
     }
     let mut fields = unlike_in_place(container, workload);
-    fields.extend(surplus_limit(container, workload));
-    fields.extend(lost_networks(container, &workload.template.networks));
+    fields.extend(surplus(container, workload));
+    let name = |network: &str| path::of(workload, "", &field::network(network));
+    fields.extend(lost_networks(container, &workload.template.networks, name));
     let moved = moved_tag(view, container, workload);
     // Without pull policy Always a moved tag is reported and nothing more.
     let healed = !fields.is_empty() || replica.drifted;
@@ -98,14 +101,9 @@ pub(super) fn is_connected(container: &Container, network: &str) -> bool {
     container.fields.contains_key(&field::network(network))
 }
 
-fn lost_networks(container: &Container, networks: &[String]) -> Vec<DriftField> {
+fn lost_networks(container: &Container, networks: &[String], path: impl Fn(&str) -> String) -> Vec<DriftField> {
     let lost = networks.iter().filter(|network| !is_connected(container, network));
-    lost.map(|network| DriftField {
-        path: manifest_path("", &field::network(network)),
-        expected: Some("connected".to_owned()),
-        actual: None,
-    })
-    .collect()
+    lost.map(|network| DriftField { path: path(network), expected: Some("connected".to_owned()), actual: None }).collect()
 }
 
 /// A tag that now names another image than the one that runs.
@@ -114,7 +112,7 @@ fn moved_tag(view: &View<'_>, container: &Container, workload: &Workload) -> Opt
     let id = view.observed.live.images.get(&wanted.image)?;
     let short = |id: &str| id.trim_start_matches("sha256:").chars().take(12).collect::<String>();
     (*id != container.image_id).then(|| DriftField {
-        path: manifest_path(wanted.name.as_str(), field::IMAGE),
+        path: path::of(workload, wanted.name.as_str(), field::IMAGE),
         expected: Some(format!("{} ({})", wanted.image, short(id))),
         actual: Some(short(&container.image_id)),
     })
@@ -132,7 +130,7 @@ fn number(view: &View<'_>, workload: &Workload) -> Option<Drift> {
     } else {
         return None;
     };
-    let field = DriftField { path: "spec.replicas".to_owned(), expected: Some(wanted.to_string()), actual: Some(count.to_string()) };
+    let field = DriftField { path: path::replicas(workload), expected: Some(wanted.to_string()), actual: Some(count.to_string()) };
     Some(entry(view, &workload.id, what, vec![field], None))
 }
 
@@ -159,7 +157,12 @@ pub(super) fn deferred(view: &View<'_>) -> Vec<Held> {
 /// Returns the fields of a container that are changed in place and are not what its workload wants.
 pub(super) fn unlike_in_place(container: &Container, workload: &Workload) -> Vec<DriftField> {
     match spec_of(container, workload) {
-        Some((name, spec)) => unlike(container, &spec.in_place, name, None),
+        Some((name, spec)) => {
+            let mut fields = unlike(container, workload, &spec.in_place, name, None);
+            let surplus = [field::PIDS, field::RETRIES].into_iter().filter(|path| !spec.in_place.contains_key(*path));
+            fields.extend(surplus.filter_map(|path| surplus_field(container, workload, name, path)));
+            fields
+        }
         None => Vec::new(),
     }
 }
@@ -169,22 +172,75 @@ pub(super) fn unlike_in_place(container: &Container, workload: &Workload) -> Vec
 pub(super) fn unlike_fields(container: &Container, workload: &Workload) -> Vec<DriftField> {
     match spec_of(container, workload) {
         Some((name, spec)) => {
-            let mut fields = unlike(container, &spec.fields, name, None);
-            fields.extend(unlike(container, &workload.spec.replica, "", None));
+            let mut fields = unlike(container, workload, &spec.fields, name, None);
+            fields.extend(unlike(container, workload, &workload.spec.replica, "", None));
             fields
         }
         None => Vec::new(),
     }
 }
 
-/// Returns a limit that somebody put on a container and its workload does not ask for. It cannot be
-/// taken off a live one: Docker ignores a zero.
-pub(super) fn surplus_limit(container: &Container, workload: &Workload) -> Option<DriftField> {
-    let (name, spec) = spec_of(container, workload)?;
-    [field::MEMORY_LIMIT, field::MEMORY_REQUEST, field::CPU_LIMIT, field::CPU_WEIGHT].into_iter().find_map(|path| {
-        let live = container.fields.get(path).filter(|live| !live.inherited && !spec.in_place.contains_key(path))?;
-        Some(DriftField { path: manifest_path(name, path), expected: None, actual: Some(field::shown(path, &live.value)) })
-    })
+/// Returns all fields of a container that are not what its workload wants, also those that nobody asks
+/// for any more: nothing in its workload's words, its image or the engine accounts for them.
+pub(super) fn unlike_at_all(container: &Container, workload: &Workload) -> Vec<DriftField> {
+    let Some((name, spec)) = spec_of(container, workload) else { return Vec::new() };
+    let asked = |path: &String| {
+        [&spec.fields, &spec.in_place, &workload.spec.replica, &workload.spec.ports].into_iter().any(|fields| fields.contains_key(path))
+    };
+    let surplus = container.fields.iter().filter(|(path, live)| !live.inherited && !asked(path)).map(|(path, _)| path);
+    // The names that the engine adds are no difference.
+    let surplus = surplus.filter(|path| !path.starts_with("aliases[")).filter_map(|path| surplus_field(container, workload, name, path));
+    let mut fields = unlike_fields(container, workload);
+    fields.extend(unlike(container, workload, &spec.in_place, name, None));
+    fields.extend(surplus);
+    fields
+}
+
+/// Returns what somebody put on a container and only a new one can undo: a limit, which Docker does not
+/// take off, a network, a name on a network.
+pub(super) fn surplus(container: &Container, workload: &Workload) -> Vec<DriftField> {
+    let Some((name, spec)) = spec_of(container, workload) else { return Vec::new() };
+    let limits = [field::MEMORY_LIMIT, field::MEMORY_REQUEST, field::CPU_LIMIT, field::CPU_WEIGHT, field::CORES];
+    let limits = limits.into_iter().filter(|path| !spec.in_place.contains_key(*path));
+    let mut fields: Vec<DriftField> = limits.filter_map(|path| surplus_field(container, workload, name, path)).collect();
+    if workload.template.options.shares_network_of().is_some() {
+        return fields;
+    }
+    let begins = |begin: &'static str| container.fields.range(begin.to_owned()..).take_while(move |(path, _)| path.starts_with(begin));
+    let networks = begins("networks[").filter(|(path, _)| !workload.spec.replica.contains_key(*path));
+    fields.extend(networks.filter_map(|(path, _)| surplus_field(container, workload, name, path)));
+    fields.extend(workload.template.networks.iter().filter_map(|network| names_field(container, workload, network)));
+    fields
+}
+
+/// Returns how the names of a container on a network differ, if it is on that network.
+fn names_field(container: &Container, workload: &Workload, network: &str) -> Option<DriftField> {
+    let path = field::aliases(network);
+    let (wanted, live) = (workload.spec.replica.get(&path), container.fields.get(&path).map(|live| live.value.as_str()));
+    // Most have no names of their own.
+    if (wanted.is_none() && live.is_none()) || !is_connected(container, network) || same_names(wanted, live, container) {
+        return None;
+    }
+    let expected = if let Some(FieldValue::Public(text)) = wanted { Some(text.clone()) } else { None };
+    Some(DriftField { path: path::of(workload, "", &path), expected, actual: live.map(str::to_owned) })
+}
+
+/// Compares names on a network; the engine adds the host name to them.
+fn same_names(wanted: Option<&FieldValue>, live: Option<&str>, container: &Container) -> bool {
+    let names = |text: &str| serde_json::from_str::<BTreeSet<String>>(text).unwrap_or_default();
+    let wanted = if let Some(FieldValue::Public(text)) = wanted { names(text) } else { BTreeSet::new() };
+    let mut live = live.map(names).unwrap_or_default();
+    if let Some(hostname) = container.fields.get(field::HOSTNAME).filter(|hostname| !wanted.contains(&hostname.value)) {
+        live.remove(&hostname.value);
+    }
+    wanted == live
+}
+
+fn surplus_field(container: &Container, workload: &Workload, name: &str, path: &str) -> Option<DriftField> {
+    let live = container.fields.get(path).filter(|live| !live.inherited)?;
+    let hidden = path.starts_with("env[");
+    let path = path::of(workload, name, path);
+    Some(DriftField { expected: None, actual: Some(if hidden { "<not shown>".to_owned() } else { path::shown(&path, &live.value) }), path })
 }
 
 fn spec_of<'a>(container: &Container, workload: &'a Workload) -> Option<(&'a str, &'a crate::desired::ContainerSpec)> {
@@ -192,8 +248,9 @@ fn spec_of<'a>(container: &Container, workload: &'a Workload) -> Option<(&'a str
     workload.spec.containers.iter().find(|(known, _)| known.as_str() == name).map(|(name, spec)| (name.as_str(), spec))
 }
 
-fn unlike(container: &Container, expected: &Fields, name: &str, key: Option<&Key>) -> Vec<DriftField> {
+fn unlike(container: &Container, workload: &Workload, expected: &Fields, name: &str, key: Option<&Key>) -> Vec<DriftField> {
     let differs = |path: &String, value: &FieldValue| match (value, container.fields.get(path)) {
+        (_, live) if path.starts_with("aliases[") => !same_names(Some(value), live.map(|live| live.value.as_str()), container),
         (FieldValue::Computed(_), Some(_)) => false,
         (FieldValue::Public(text), Some(live)) => *text != live.value,
         (FieldValue::Secret(digest), Some(live)) => key.is_some_and(|key| key.digest(live.value.as_bytes()) != *digest),
@@ -203,15 +260,16 @@ fn unlike(container: &Container, expected: &Fields, name: &str, key: Option<&Key
     unlike
         .map(|(path, value)| {
             let public = matches!(value, FieldValue::Public(_));
-            let expected = match value {
-                FieldValue::Public(text) => field::shown(path, text),
-                _ => "<secret>".to_owned(),
-            };
             // What stands in a variable may be secret: only what Git says is shown.
             let hidden = !public || path.starts_with("env[");
-            let actual =
-                container.fields.get(path).map(|live| if hidden { "<not shown>".to_owned() } else { field::shown(path, &live.value) });
-            DriftField { path: manifest_path(name, path), expected: Some(expected), actual }
+            let live = container.fields.get(path);
+            let path = path::of(workload, name, path);
+            let expected = match value {
+                FieldValue::Public(text) => path::shown(&path, text),
+                _ => "<secret>".to_owned(),
+            };
+            let actual = live.map(|live| if hidden { "<not shown>".to_owned() } else { path::shown(&path, &live.value) });
+            DriftField { path, expected: Some(expected), actual }
         })
         .collect()
 }

@@ -11,6 +11,7 @@ pub mod change;
 mod draft;
 mod drift;
 mod moves;
+mod path;
 mod prune;
 mod replica;
 pub mod rollout;

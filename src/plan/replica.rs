@@ -159,7 +159,7 @@ fn likeness(container: &Container, labels: &Labels, facts: &Facts<'_>, observed:
     let same_probes = container.care.as_ref().is_none_or(|care| care.probes == facts.care.probes);
     if !same_template || !same_probes || container.published != facts.published {
         Likeness::Different
-    } else if drift::surplus_limit(container, workload).is_some() || has_moved_tag(container, workload, observed) {
+    } else if !drift::surplus(container, workload).is_empty() || has_moved_tag(container, workload, observed) {
         Likeness::Drifted
     } else {
         Likeness::Same

@@ -10,7 +10,7 @@ use crate::time::{Time, format_duration};
 use super::draft::Draft;
 use super::replica::{Replica, Standing};
 use super::view::View;
-use super::{drift, moves};
+use super::{drift, moves, path};
 
 /// How long DNS clients may go on using a replica's own address after it left: the zone's TTL.
 const NAME_TTL: Duration = Duration::from_secs(5);
@@ -164,8 +164,7 @@ fn settle(view: &View<'_>, workload: &Workload, replica: &Replica<'_>, updates: 
         draft.hold(replica.key(), "is updated when enough others serve", None);
     } else {
         *updates -= usize::from(replica.serving);
-        let short = |path: &str| path.rsplit_once("].").map_or(path, |(_, field)| field).to_owned();
-        let paths: Vec<String> = differs.iter().map(|field| short(&field.path)).collect();
+        let paths: Vec<&str> = differs.iter().map(|field| path::short(&field.path)).collect();
         draft.step(Step::Update { object, container }, format!("not as wanted: {}", paths.join(", ")));
     }
 }

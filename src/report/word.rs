@@ -113,7 +113,7 @@ pub fn short(revision: &str) -> &str {
 
 /// Returns the word for what happens to an object: one whose number of replicas alone changes is scaled.
 pub fn action(change: &Change) -> &'static str {
-    let only_scaled = !change.fields.is_empty() && change.fields.iter().all(|field| field.path == "spec.replicas");
+    let only_scaled = !change.fields.is_empty() && change.fields.iter().all(|field| field.consequence == "scales");
     match change.action {
         ChangeAction::Update if only_scaled => "scale",
         action => action.as_str(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::desired;
 use crate::desired::{
     Amount, Backend, Container, Content, ContentId, Dependency, Desired, Exclusive, Front, Goal, Identity, MountSource, Network, Probes,
-    Protocol, ServicePort, Spec, Strategy, Template, Text, Volume, Workload,
+    Protocol, ServicePort, Spec, Strategy, Template, Text, Volume, Workload, field,
 };
 use crate::manifest::cursor::nearest;
 use crate::manifest::node::Located;
@@ -136,6 +136,19 @@ impl Lower<'_> {
         }
     }
 
+    /// Returns what the file calls the networks of a service, which have other names on the host.
+    fn network_paths(&self, service: &Service) -> BTreeMap<String, String> {
+        let names = service.networks.iter().map(|(name, _)| name.value.as_str()).chain(service.networks.is_empty().then_some("default"));
+        let paths = |name: &str| {
+            let host_name = self.network_name(name);
+            [
+                (field::network(&host_name), format!("networks.{name}")),
+                (field::aliases(&host_name), format!("networks.{name}.aliases")),
+            ]
+        };
+        names.flat_map(paths).collect()
+    }
+
     /// Returns the ports that others on its networks use.
     fn declared_ports(service: &Service) -> BTreeSet<(u16, Protocol)> {
         let published = service.ports.iter().map(|(port, _)| (port.container_port, port.protocol));
@@ -243,6 +256,8 @@ impl Lower<'_> {
         let mut options = service.options.clone();
         options.tmpfs.extend(found.memory);
         options.no_copy = found.no_copy;
+        options.written.extend(found.written);
+        options.written.extend(self.network_paths(service));
         // Where there is a front, it has the names.
         if !has_front {
             let own = |(network, mut aliases): (String, BTreeSet<String>)| {

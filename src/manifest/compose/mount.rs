@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::{Content, ContentFile, ContentId, Mount, MountSource, Secret};
+use crate::desired::{Content, ContentFile, ContentId, Mount, MountSource, Secret, field};
 use crate::hash::Key;
 use crate::manifest::cursor::nearest;
 use crate::manifest::kubernetes::content;
@@ -37,6 +37,8 @@ pub struct Found {
     pub no_copy: BTreeSet<String>,
     /// Data volumes that it writes.
     pub writes: BTreeSet<ObjectId>,
+    /// What its author calls mounts that are not among `volumes`, by canonical path.
+    pub written: BTreeMap<String, String>,
 }
 
 impl Mounts<'_> {
@@ -188,6 +190,7 @@ impl Mounts<'_> {
             Some(target) => format!("{folder}/{target}"),
             None => format!("{folder}/{}", name.value),
         };
+        found.written.insert(field::mount(&target), format!("{kind}s[{}]", name.value));
         let file = ContentFile { bytes: Secret::new(bytes), mode: mode.unwrap_or(0o444) };
         let content = Content { origin: format!("{kind} {}", name.value), files: [("file".to_owned(), file)].into() };
         let source = MountSource::Content(self.keep(content, name.span, &mut found.contents));

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::desired::{Condition, HealthCheck, Healthcheck, HostPort, OnFailure, Options, Protocol, PullPolicy, Range, Resources, Restart};
+use crate::desired::{
+    Condition, HealthCheck, Healthcheck, HostPort, OnFailure, Options, Protocol, PullPolicy, Range, Resources, Restart, field,
+};
 use crate::manifest::cursor::{Cursor, Fields};
 use crate::manifest::image;
 use crate::manifest::node::{Located, Span, Value};
@@ -120,13 +122,16 @@ pub fn decode(field: &Cursor<'_>) -> Option<Service> {
     field.fields(|fields| {
         let (image, pull) = image_and_pull(fields);
         let deploy = deploy(fields);
-        let (restart, retries) = restart(fields, deploy.restart);
         let (labels, wishes) = label::read(fields);
         let (groups, group_names) = groups(fields);
         let mut options = options(fields);
+        options.written = written(fields, deploy.restart.is_some());
+        let (restart, retries) = restart(fields, deploy.restart);
         options.retries = retries;
         options.group_names = group_names;
         options.tmpfs = volume::tmpfs(fields);
+        let in_memory = options.tmpfs.keys().map(|target| (field::mount(target), format!("tmpfs[{target}]")));
+        options.written.extend(in_memory);
         let service = Service {
             span: field.span(),
             image,
@@ -166,6 +171,25 @@ pub fn decode(field: &Cursor<'_>) -> Option<Service> {
         close(fields, SERVICE);
         service
     })
+}
+
+/// Returns the names of fields that can be written in two places, where the less usual one was chosen.
+fn written(fields: &mut Fields<'_>, deploys_restart: bool) -> BTreeMap<String, String> {
+    let other = [
+        (field::MEMORY_LIMIT, "mem_limit"),
+        (field::MEMORY_REQUEST, "mem_reservation"),
+        (field::CPU_LIMIT, "cpus"),
+        ("deploy.replicas", "scale"),
+    ];
+    let mut written: BTreeMap<String, String> = other
+        .into_iter()
+        .filter(|(_, name)| fields.get(name).is_some())
+        .map(|(path, name)| (path.to_owned(), name.to_owned()))
+        .collect();
+    if deploys_restart && fields.get("restart").is_none() {
+        written.insert(field::RESTART.to_owned(), "deploy.restart_policy.condition".to_owned());
+    }
+    written
 }
 
 /// Refuses and ignores what a table says, and extension fields.
@@ -399,15 +423,13 @@ fn resources(fields: &mut Fields<'_>, deploy: Resources) -> Resources {
     }
 }
 
+/// Returns further groups: as numbers if all of them are, otherwise by name, so that one field has them.
 fn groups(fields: &mut Fields<'_>) -> (Vec<u32>, Vec<String>) {
-    let (mut numbers, mut names) = (Vec::new(), Vec::new());
-    for group in scalar::texts_of(fields, "group_add") {
-        match group.parse() {
-            Ok(number) => numbers.push(number),
-            Err(_) => names.push(group),
-        }
+    let groups = scalar::texts_of(fields, "group_add");
+    match groups.iter().map(|group| group.parse()).collect() {
+        Ok(numbers) => (sorted(numbers), Vec::new()),
+        Err(std::num::ParseIntError { .. }) => (Vec::new(), sorted(groups)),
     }
-    (sorted(numbers), sorted(names))
 }
 
 fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {

@@ -40,12 +40,16 @@ impl Host {
             }
             Step::RemoveContent { volume, .. } => self.live.volumes.retain(|known| known.name != *volume),
             Step::CreateFront { front } => {
-                let network = desired.fronts.get(front).and_then(|front| front.networks.first().cloned());
-                let name = desired.fronts.get(front).map(|front| front.host_name.clone()).unwrap_or_default();
-                let mut container = self.container(name, Some(labels(desired, front.clone(), "")), network.clone());
+                let Some(wanted) = desired.fronts.get(front) else { return Ok(()) };
+                let mut labels = labels(desired, front.clone(), "");
+                if !wanted.shared {
+                    labels.application = Some(desired.application.clone());
+                    labels.hash = Some(wanted.hash(&desired.installation.key));
+                }
+                let mut container = self.container(wanted.host_name.clone(), Some(labels), wanted.networks.first().cloned());
                 container.image = "pause".to_owned();
                 let connected = Field { value: "connected".to_owned(), inherited: false };
-                container.fields.extend(network.map(|network| (field::network(&network), connected)));
+                container.fields.extend(wanted.networks.iter().map(|network| (field::network(network), connected.clone())));
                 if !self.live.containers.iter().any(|known| known.name == container.name) {
                     self.live.containers.push(container);
                 }

@@ -281,6 +281,11 @@ fn by_hand(world: &mut World, words: &[&str]) {
             container.addresses.clear();
             container.fields.retain(|path, _| !path.starts_with("networks["));
         }
+        "connect" => {
+            let network = rest.last().expect("a network");
+            let connected = Field { value: "connected".to_owned(), inherited: false };
+            drop(container.fields.insert(format!("networks[{network}]"), connected));
+        }
         "limit" => {
             let field = Field { value: (64 << 20).to_string(), inherited: false };
             drop(container.fields.insert("resources.limits.memory".to_owned(), field));

@@ -66,7 +66,8 @@ impl World {
             namespace: name("shop"),
             format: Format::Auto,
         };
-        match build(&Tree::of([("app.yaml", manifests)]), &context) {
+        let file = if manifests.starts_with("services:") { "compose.yaml" } else { "app.yaml" };
+        match build(&Tree::of([(file, manifests)]), &context) {
             Ok(desired) => {
                 let desired = Arc::new(desired);
                 self.refused.clear();
@@ -190,7 +191,7 @@ impl World {
     pub fn replica(&mut self, workload: &str, number: usize) -> Option<&mut Container> {
         let of = |container: &Container| {
             let labels = container.labels.as_ref()?;
-            (labels.object.kind == Kind::Deployment && labels.object.name.as_str() == workload && !container.leaving)
+            (matches!(labels.object.kind, Kind::Deployment | Kind::ComposeService) && labels.object.name.as_str() == workload && !container.leaving)
                 .then(|| container.name.clone())
         };
         let containers = &mut self.run.host.live_mut().containers;
