@@ -16,6 +16,8 @@ use crate::reconcile::{Reconciler, Target};
 use crate::report::word::{severities, short};
 use crate::report::{ApplicationStatus, Healed};
 
+use super::external;
+
 /// Something that keeps a revision from being read.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Trouble {
@@ -39,8 +41,9 @@ pub(super) enum Loaded {
     Unchanged,
     /// Another revision, in which the application's folder is the same.
     Moved(Revision),
-    /// A revision was read: its findings, what it asks for unless it is refused, and the folder's print.
-    Read { revision: Revision, findings: Vec<Finding>, desired: Option<Arc<Desired>>, print: Option<String> },
+    /// A revision was read: its findings, what it asks for unless it is refused, the folder's print, and the
+    /// digest of the external files.
+    Read { revision: Revision, findings: Vec<Finding>, desired: Option<Arc<Desired>>, print: Option<String>, external: String },
     /// It could not be read.
     Failed(Trouble),
 }
@@ -88,6 +91,8 @@ pub(super) struct App {
     /// The load that is running; and whether to look again after it.
     pub(super) loading: Option<Wanted>,
     pub(super) look_again: bool,
+    /// The digest of the external files that the head was read with.
+    pub(super) external: String,
     /// The record was changed by a person's decision and must be stored.
     pub(super) unsaved: bool,
     /// How many loads of the head have ended: whoever asks for a fresh look waits for the next.
@@ -180,15 +185,15 @@ impl App {
                 self.trouble = Some(trouble);
                 false
             }
-            Loaded::Read { revision, findings, desired: None, print } => {
+            Loaded::Read { revision, findings, desired: None, print, external } => {
                 self.trouble = None;
-                (self.print, self.moved) = (print, None);
+                (self.print, self.moved, self.external) = (print, None, external);
                 self.refused = Some(Refused { revision: revision.id, findings });
                 false
             }
-            Loaded::Read { desired: Some(desired), print, .. } => {
+            Loaded::Read { desired: Some(desired), print, external, .. } => {
                 self.trouble = None;
-                (self.print, self.moved) = (print, None);
+                (self.print, self.moved, self.external) = (print, None, external);
                 self.refused = None;
                 let healthy = self.reconciler.observed().record.healthy.last();
                 // Should the new one fail or wait for an approval, the one before is needed at once.
@@ -307,7 +312,10 @@ impl App {
 }
 
 /// Loads a revision that was fetched: reads and checks it.
-pub(super) async fn load(config: Application, source: Source, installation: Installation, revision: Revision) -> Loaded {
+pub(super) async fn load(mut config: Application, source: Source, installation: Installation, revision: Revision) -> Loaded {
+    let compose = &mut config.settings.compose;
+    compose.external = external::read(&compose.external);
+    let external = external::digest(&compose.external);
     let (tree, print) = match source.folder(&revision.id, &config.path).await {
         Ok(folder) => folder,
         Err(error) => return Loaded::Failed(trouble(&error)),
@@ -334,7 +342,7 @@ pub(super) async fn load(config: Application, source: Source, installation: Inst
     {
         tracing::warn!(application = %config.name, error = %chain(&error).join(": "), "the revision cannot be kept for later");
     }
-    Loaded::Read { revision, findings, desired: desired.map(Arc::new), print }
+    Loaded::Read { revision, findings, desired: desired.map(Arc::new), print, external }
 }
 
 pub(super) fn trouble(error: &crate::git::Error) -> Trouble {
@@ -399,7 +407,7 @@ mod tests {
 
     fn read(desired: &Arc<Desired>) -> Loaded {
         let revision = Revision { id: desired.revision.clone(), summary: String::new(), committed: None };
-        Loaded::Read { revision, findings: Vec::new(), desired: Some(desired.clone()), print: None }
+        Loaded::Read { revision, findings: Vec::new(), desired: Some(desired.clone()), print: None, external: String::new() }
     }
 
     fn trouble() -> Trouble {
@@ -443,7 +451,10 @@ mod tests {
     fn an_earlier_revision_that_is_refused_is_not_taken_for_the_head() {
         let mut app = failed();
         let revision = Revision { id: "r1".to_owned(), summary: String::new(), committed: None };
-        app.take(&Wanted::Earlier("r1".to_owned()), Loaded::Read { revision, findings: Vec::new(), desired: None, print: None });
+        app.take(
+            &Wanted::Earlier("r1".to_owned()),
+            Loaded::Read { revision, findings: Vec::new(), desired: None, print: None, external: String::new() },
+        );
         assert!(app.refused.is_none());
         assert_eq!((app.last_seen(), kept(&app)), (Some("r2"), Ok(Some("r2".to_owned()))));
     }

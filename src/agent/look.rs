@@ -28,6 +28,7 @@ impl Agent {
                 reference: app.config.reference.clone(),
                 path: app.config.path.clone(),
                 known: app.last_seen().map(str::to_owned),
+                external: app.config.settings.compose.external.clone(),
             });
             let (asked, names): (Vec<Asked>, Vec<String>) = (asked.collect(), apps().map(|(_, app)| app.config.name.to_string()).collect());
             let (source, sender, metrics) = (repository.source.clone(), self.sender.clone(), self.metrics.clone());
@@ -38,7 +39,8 @@ impl Agent {
         }
     }
 
-    /// Takes in what a repository has now. Only applications whose folder has changed are read again.
+    /// Takes in what a repository has now. Only applications whose folder or external files have changed are
+    /// read again.
     pub(super) async fn fetched(&mut self, place: usize, news: Vec<(usize, News)>) {
         self.repositories[place].fetching = false;
         for (index, news) in news {
@@ -47,11 +49,12 @@ impl Agent {
                 Err(trouble) => self.loaded(index, &Wanted::Head, Loaded::Failed(trouble)).await,
                 // What is being read may be from before.
                 Ok(_) if app.loading.is_some() => app.look_again = true,
-                Ok((revision, _)) if app.last_seen() == Some(&revision.id) => self.loaded(index, &Wanted::Head, Loaded::Unchanged).await,
-                Ok((revision, print)) if print.is_some() && print == app.print => {
+                Ok((revision, _, files)) if files != app.external => self.load(index, Wanted::Head, revision),
+                Ok((revision, ..)) if app.last_seen() == Some(&revision.id) => self.loaded(index, &Wanted::Head, Loaded::Unchanged).await,
+                Ok((revision, print, _)) if print.is_some() && print == app.print => {
                     self.loaded(index, &Wanted::Head, Loaded::Moved(revision)).await;
                 }
-                Ok((revision, _)) => self.load(index, Wanted::Head, revision),
+                Ok((revision, ..)) => self.load(index, Wanted::Head, revision),
             }
         }
     }
@@ -87,6 +90,10 @@ impl Agent {
                 tracing::error!(application = %name, revision = short(&revision.id), findings = findings.len(), "the revision was refused; the last good one runs on");
                 let lines: Vec<String> = findings.iter().map(finding_line).collect();
                 Some((revision.id.clone(), "refused", lines.join("\n")))
+            }
+            Loaded::Read { revision, .. } if *wanted == Wanted::Head && app.last_seen() == Some(revision.id.as_str()) => {
+                tracing::info!(application = %name, "a file of `secretsFolder` has changed");
+                None
             }
             Loaded::Read { revision, .. } if *wanted == Wanted::Head => {
                 tracing::info!(application = %name, revision = short(&revision.id), summary = revision.summary, "a new revision");

@@ -7,6 +7,7 @@
 mod answer;
 mod application;
 mod error;
+mod external;
 mod look;
 mod network;
 mod note;
@@ -161,7 +162,7 @@ impl Agent {
                 tracing::warn!(application = %config.name, file = %file.display(), "every user of this host can read this secret file: take that right away with `chmod o-r`");
             }
             let record = store.load(&config.name).await.map_err(|source| Error::Store { source })?;
-            apps.push(new_app(config.clone(), repositories[place].source.clone(), place, record));
+            apps.push(new_app(config.clone().below(&options.state), repositories[place].source.clone(), place, record));
         }
         let mut watches = Vec::new();
         for repository in repositories.iter().filter(|_| options.socket.is_some()) {
@@ -285,6 +286,7 @@ fn new_app(config: Application, source: Source, repository: usize, record: crate
         plan: None,
         loading: None,
         look_again: false,
+        external: String::new(),
         unsaved: false,
         healed: Vec::new(),
         looks: 0,

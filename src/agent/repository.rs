@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::config::Application;
+use crate::desired::External;
 use crate::git::{Auth, Fetched, Location, Revision, Source};
 use crate::metric::{Metric, Metrics};
 
 use super::application::{Trouble, trouble};
+use super::external;
 
 /// One repository.
 pub(super) struct Repository {
@@ -32,11 +34,13 @@ pub(super) struct Asked {
     pub(super) path: String,
     /// The revision that was looked at last.
     pub(super) known: Option<String>,
+    /// Where its external files are.
+    pub(super) external: External,
 }
 
-/// What a repository has now for one application: the revision, and the print of its folder if that has to
-/// be compared.
-pub(super) type News = Result<(Revision, Option<String>), Trouble>;
+/// What a repository has now for one application: the revision, the print of its folder if that has to be
+/// compared, and the digest of its external files.
+pub(super) type News = Result<(Revision, Option<String>, String), Trouble>;
 
 /// Returns the repositories of some applications, and the place of each application's.
 pub(super) fn group(applications: &[Application], open: impl Fn(&Location, &Auth) -> Source) -> (Vec<Repository>, Vec<usize>) {
@@ -76,7 +80,7 @@ pub(super) async fn ask(source: &Source, asked: Vec<Asked>, names: &[String], me
         let news = match fetched.get(&asked.reference) {
             Some(Ok(revision)) => {
                 let print = prints.get(&revision.id).and_then(|prints| prints.get(&asked.path)).cloned();
-                Ok((revision.clone(), print))
+                Ok((revision.clone(), print, external::digest(&external::read(&asked.external))))
             }
             Some(Err(error)) => Err(trouble(error)),
             None => Err(Trouble::bug(format!("failed to look for `{}`", asked.reference))),

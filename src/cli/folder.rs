@@ -30,6 +30,7 @@ pub(super) struct Read {
 /// If its files cannot be read. What is wrong in them is no error but findings.
 pub(super) async fn read(flags: &Flags, path: &Path, application: &Application) -> Result<Read, Error> {
     let (revision, tree) = git::read(path).await?;
+    let application = application.clone().below(&flags.state);
     let nobody = flags.owner.clone().unwrap_or_else(|| Name::try_from("nobody").expect("letters only"));
     let context = Context {
         application: application.name.clone(),

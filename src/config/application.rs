@@ -2,6 +2,7 @@
 //!
 //! Documents and flags both end here; nothing has been opened or fetched.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::desired::Settings;
@@ -55,6 +56,16 @@ impl Application {
             interval: INTERVAL,
             settings: Settings::default(),
         })
+    }
+}
+
+impl Application {
+    /// Returns the application with the folders that it has below a state folder unless it names others.
+    pub fn below(mut self, state: &Path) -> Self {
+        let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
+        let root = || state.join("data").join(self.name.as_str()).display().to_string();
+        self.settings.compose.data_root.get_or_insert_with(root);
+        self
     }
 }
 

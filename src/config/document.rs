@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::desired::{Compose, Mode, OnFailure, Settings};
+use crate::desired::{Compose, External, Mode, OnFailure, Settings};
 use crate::finding::{Finding, Place};
 use crate::git::{Auth, Location};
 use crate::manifest::Format;
@@ -150,26 +150,34 @@ fn compose(spec: &mut Fields<'_>) -> Compose {
         let text = value.text()?;
         Some((key.value.clone(), text.value))
     };
-    let data_root = spec.get("dataRoot").and_then(|field| {
-        let text = field.filled()?.value;
-        if !text.starts_with('/') {
-            field.error("bad-path", format!("must be an absolute path, but is `{}`", text.escape_debug()));
-            return None;
-        }
-        Some(text.trim_end_matches('/').to_owned())
-    });
+    let external = match folder_of_host(spec, "secretsFolder") {
+        Some(path) => External::Folder { path, files: BTreeMap::new() },
+        None => External::Unknown,
+    };
     Compose {
         fronts: flag(spec, "fronts", true),
         variables: variables.into_iter().filter_map(variable).collect(),
         profiles: spec.items("profiles").iter().filter_map(|profile| Some(profile.filled()?.value)).collect(),
-        data_root,
+        data_root: folder_of_host(spec, "dataRoot"),
+        external,
     }
+}
+
+/// Decodes an absolute path.
+fn folder_of_host(spec: &mut Fields<'_>, name: &'static str) -> Option<String> {
+    let field = spec.get(name)?;
+    let text = field.filled()?.value;
+    if !text.starts_with('/') {
+        field.error("bad-path", format!("must be an absolute path, but is `{}`", text.escape_debug()));
+        return None;
+    }
+    Some(text.trim_end_matches('/').to_owned())
 }
 
 /// Refuses what the contract has and this version does not, unless it asks for nothing but the default.
 fn refuse_unbuilt(spec: &mut Fields<'_>) {
     const LATER: &str = "not supported yet";
-    spec.refuse(&[("secretsFolder", "external secrets are not supported yet; write them as Secret objects"), ("dependsOn", LATER)]);
+    spec.refuse(&[("dependsOn", LATER)]);
     for (field, below, default) in [("policy", "enforce", "default"), ("verify", "mode", "none")] {
         if let Some(cursor) = spec.get(field) {
             cursor.fields(|fields| fields.only(below, &Value::Text(default.to_owned()), LATER));
@@ -289,7 +297,8 @@ mod tests {
     fn everything_can_be_written() {
         let spec = "spec:\n  repo: ../shop\n  ref: v1\n  path: deploy/web\n  format: kubernetes\n  namespace: store\n  mode: manual\n  prune: false\n  \
                     selfHeal: false\n  interval: 0\n  drain: 5s\n  deadline: 2m\n  onFailure: pause\n  hold: 1s\n  healStopped: 1h\n  settle: 500ms\n  \
-                    fronts: false\n  policy: { enforce: default }\n  verify: { mode: none }\n  profiles: [debug]\n  variables: { A: b }\n  dataRoot: /srv/shop/\n  dependsOn: []\n";
+                    fronts: false\n  policy: { enforce: default }\n  verify: { mode: none }\n  profiles: [debug]\n  variables: { A: b }\n  dataRoot: /srv/shop/\n  \
+                    secretsFolder: /etc/driftless/secrets/shop\n  dependsOn: []\n";
         let (applications, findings) = read(&format!("{HEAD}{spec}"));
         assert_eq!(findings, [] as [&str; 0]);
         let expected = Application {
@@ -316,6 +325,7 @@ mod tests {
                     variables: [("A".to_owned(), "b".to_owned())].into(),
                     profiles: ["debug".to_owned()].into(),
                     data_root: Some("/srv/shop".to_owned()),
+                    external: External::Folder { path: "/etc/driftless/secrets/shop".to_owned(), files: BTreeMap::new() },
                 },
             },
         };

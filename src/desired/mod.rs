@@ -24,7 +24,7 @@ use crate::name::{Name, ObjectId};
 
 pub use care::Care;
 pub use option::{HealthCheck, Healthcheck, NetworkOptions, Options, Range, VolumeOptions};
-pub use settings::{Compose, Installation, Layout, Mode, OnFailure, Settings};
+pub use settings::{Compose, External, Installation, Layout, Mode, OnFailure, Settings};
 pub use spec::{ContainerSpec, Spec};
 pub use template::{
     Action, Container, EmptyDir, FieldRef, Hook, HostPort, Mount, MountSource, Probe, Probes, Protocol, PullPolicy, Resources, Restart,

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::hash::Key;
 use crate::name::Name;
 
+use super::Secret;
+
 /// One installation of driftless on one engine.
 #[derive(Debug, Clone)]
 pub struct Installation {
@@ -145,12 +147,32 @@ pub struct Compose {
     /// Where relative bind mounts are that the repository does not have; `None`: below the usual state
     /// folder.
     pub data_root: Option<String>,
+    /// Where configs and secrets are that are not in the repository.
+    pub external: External,
 }
 
 impl Default for Compose {
     fn default() -> Self {
-        Compose { fronts: true, variables: BTreeMap::new(), profiles: BTreeSet::new(), data_root: None }
+        let (variables, profiles) = (BTreeMap::new(), BTreeSet::new());
+        Compose { fronts: true, variables, profiles, data_root: None, external: External::Unknown }
     }
+}
+
+/// The files of the host that external configs and secrets are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum External {
+    /// It is not known here: nothing is deployed, the manifests are only looked at.
+    #[default]
+    Unknown,
+    /// There are none: the application names no folder of secrets.
+    Nowhere,
+    /// They are in a folder of the host, one file per config or secret.
+    Folder {
+        /// The folder.
+        path: String,
+        /// What is in each file, by name, or why it cannot be read.
+        files: BTreeMap<String, Result<Secret, String>>,
+    },
 }
 
 impl Default for Settings {

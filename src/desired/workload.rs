@@ -32,6 +32,8 @@ pub struct Workload {
     pub dependencies: Vec<Dependency>,
     /// How long a replica must be ready before it counts.
     pub min_ready: Duration,
+    /// How long a rollout stands still after each new replica that serves.
+    pub delay: Duration,
     /// How long a replica without probe must have run to be ready.
     pub settle: Duration,
     /// The longest time without progress before a rollout has failed; `None` means never.
@@ -122,4 +124,6 @@ pub enum Exclusive {
     HostPort(Protocol, u16),
     /// A volume with one writer.
     Volume(ObjectId),
+    /// A hardware address.
+    Mac(String),
 }

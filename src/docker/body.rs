@@ -25,6 +25,8 @@ pub(super) struct Place<'a> {
     pub(super) address: Option<Ipv4Addr>,
     /// The host's resolvers.
     pub(super) resolvers: &'a [Ipv4Addr],
+    /// The container whose network namespace it shares.
+    pub(super) shares: Option<&'a str>,
     /// The host's name.
     pub(super) host_name: &'a str,
     /// Where the engine keeps the volumes of which only a part is mounted, by name.
@@ -61,8 +63,11 @@ impl Replica<'_> {
         let template = &self.workload.template;
         let first = template.networks.first();
         let shared = first.is_some_and(|network| network::is_shared(self.desired, network));
-        let endpoints =
-            first.map(|first| HashMap::from([(first.clone(), network::endpoint(place.address, template.options.aliases.get(first)))]));
+        let endpoint = |first: &String| match place.address {
+            Some(address) => network::endpoint(Some(address), None),
+            None => network::project_endpoint(&template.options, first),
+        };
+        let endpoints = first.map(|first| HashMap::from([(first.clone(), endpoint(first))]));
         let env: Result<Vec<String>, Error> =
             self.container.env.iter().map(|(name, value)| Ok(format!("{name}={}", self.resolve(value, place)?))).collect();
         // Docker names a container's host by its id, as people know it from Compose.
@@ -93,7 +98,10 @@ impl Replica<'_> {
         let (mounts, binds) = self.mounts(place)?;
         let Limits { nano_cpus, memory, cpu_shares, memory_reservation } = Limits::new(resources);
         Ok(HostConfig {
-            network_mode: self.workload.template.networks.first().cloned(),
+            network_mode: match place.shares {
+                Some(container) => Some(format!("container:{container}")),
+                None => self.workload.template.networks.first().cloned(),
+            },
             restart_policy: Some(restart_policy(self.workload.restart)),
             port_bindings: Some(port_bindings(&self.workload.template.ports)),
             mounts: Some(mounts),

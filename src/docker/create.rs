@@ -6,10 +6,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, VolumeCreateRequest};
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerSummary, VolumeCreateRequest};
 use bollard::query_parameters::{CreateContainerOptions, ListContainersOptions, RemoveContainerOptions};
 
-use crate::desired::{Desired, MountSource};
+use crate::desired::{Desired, Front, MountSource, Template};
 use crate::hash::{ContentHash, Match};
 use crate::host::Class;
 use crate::name::ObjectId;
@@ -66,10 +66,15 @@ impl Docker {
         self.check_volumes(replica).await?;
         self.create_empty_dirs(replica).await?;
         let resolvers = host::resolvers();
-        let place =
-            Place { address, resolvers: &resolvers, host_name: &self.inner.host_name, mountpoints: &self.mountpoints(replica).await? };
-        let platform = replica.workload.template.options.platform.clone();
-        let created = match self.create_container(&name, replica.body(&place)?, platform).await {
+        let owner = self.network_owner(replica).await?;
+        let place = Place {
+            address,
+            resolvers: &resolvers,
+            shares: owner.as_deref(),
+            host_name: &self.inner.host_name,
+            mountpoints: &self.mountpoints(replica).await?,
+        };
+        let created = match self.create_container(&name, replica.body(&place)?, &replica.workload.template).await {
             Err(Error::Call { source, .. }) if status(&source) == Some(409) => self.find_created(replica).await?,
             other => Some(other?),
         };
@@ -83,19 +88,64 @@ impl Docker {
         }
         let template = &replica.workload.template;
         for network in template.networks.iter().skip(1) {
-            self.connect_endpoint(&id, network, None, template.options.aliases.get(network)).await?;
+            self.connect_endpoint(&id, network, network::project_endpoint(&template.options, network)).await?;
         }
         Ok(id)
     }
 
-    async fn create_container(&self, name: &str, body: ContainerCreateBody, platform: Option<String>) -> Result<String, Error> {
-        let platform = platform.unwrap_or_default();
+    /// Returns the container in whose network namespace a replica shall be.
+    async fn network_owner(&self, replica: &Replica<'_>) -> Result<Option<String>, Error> {
+        let Some(service) = replica.workload.template.options.shares_network_of() else { return Ok(None) };
+        let refused = |reason: String| Error::refused(Class::Host, "create", replica.name(), reason);
+        let wanted =
+            replica.desired.workloads.values().find(|workload| workload.id.kind == replica.id.kind && workload.id.name.as_str() == service);
+        let Some(wanted) = wanted else { return Err(refused(format!("`{service}` is not part of the application"))) };
+        let owner = super::labelled(format!("{}={}", label::OWNER, self.inner.installation.owner));
+        let options = ListContainersOptions { filters: Some(owner), ..ListContainersOptions::default() };
+        let listed = self.inner.client.list_containers(Some(options)).await.during("list", "containers")?;
+        let is_wanted = |listed: &ContainerSummary| {
+            let name = listed.names.iter().flatten().next().map_or("", |name| name.trim_start_matches('/'));
+            let (labels, leaves) = answer::identify(listed.labels.as_ref()?, name, listed.id.as_deref()?);
+            let labels = labels.filter(|labels| labels.object.workload() == wanted.id && !leaves)?;
+            let is_current = labels.hash.as_ref().is_some_and(|hash| wanted.hash.compare(hash) != Match::Different);
+            is_current.then(|| listed.id.clone())?
+        };
+        let found = listed.iter().find_map(is_wanted);
+        found.map(Some).ok_or_else(|| refused(format!("the replica of `{service}`, whose network it shares, does not run")))
+    }
+
+    async fn create_container(&self, name: &str, body: ContainerCreateBody, template: &Template) -> Result<String, Error> {
+        let platform = template.options.platform.clone().unwrap_or_default();
         let options = CreateContainerOptions { name: Some(name.to_owned()), platform };
-        let created = self.inner.client.create_container(Some(options), body).await.during("create", name)?;
+        let client = self.with_mac(name, &body, template)?;
+        let created = client.create_container(Some(options), body).await.during("create", name)?;
         for warning in created.warnings {
             tracing::warn!(container = name, warning, "the engine warns");
         }
         Ok(created.id)
+    }
+
+    /// Returns a client that also asks for a hardware address as engines before API 1.44 know it: for the
+    /// container as a whole. Newer ones read the same from the network, and take both if they agree.
+    fn with_mac(&self, name: &str, body: &ContainerCreateBody, template: &Template) -> Result<bollard::Docker, Error> {
+        let client = self.inner.client.clone();
+        let macs = &template.options.macs;
+        let version = client.client_version();
+        if macs.is_empty() || (version.major_version, version.minor_version) >= (1, 44) {
+            return Ok(client);
+        }
+        let first = template.networks.first().and_then(|first| macs.get(first)).filter(|_| macs.len() == 1);
+        let Some(mac) = first else {
+            let reason = "this engine can give a hardware address on the first network only; leave out the others";
+            return Err(Error::refused(Class::User, "create", name, reason));
+        };
+        let mut asked = serde_json::to_value(body).expect("what the engine is asked for becomes JSON");
+        asked["MacAddress"] = mac.as_str().into();
+        let bytes = asked.to_string();
+        Ok(client.with_request_modifier(move |mut request| {
+            *request.body_mut() = bollard::body_full(bytes.clone().into());
+            request
+        }))
     }
 
     /// Returns the id of the container that is already there for a replica.
@@ -205,7 +255,7 @@ impl Docker {
     pub(super) async fn create_front(&self, id: &ObjectId, desired: &Desired) -> Result<(), Error> {
         let front = desired.fronts.get(id).ok_or_else(|| super::unknown("create", id))?;
         self.ensure_pause().await?;
-        let container = match self.create_container(&front.host_name, body::front(desired, front), None).await {
+        let container = match self.create_front_container(front, desired).await {
             Err(Error::Call { source, .. }) if status(&source) == Some(409) => {
                 let found = self.inspect(&front.host_name).await?;
                 let is_own = |found: &ContainerInspectResponse| {
@@ -218,8 +268,14 @@ impl Docker {
             other => other?,
         };
         for network in front.networks.iter().skip(1) {
-            self.connect_endpoint(&container, network, None, front.aliases.get(network)).await?;
+            self.connect_endpoint(&container, network, network::endpoint(None, front.aliases.get(network))).await?;
         }
         self.start(&container).await
+    }
+
+    async fn create_front_container(&self, front: &Front, desired: &Desired) -> Result<String, Error> {
+        let options = CreateContainerOptions { name: Some(front.host_name.clone()), ..CreateContainerOptions::default() };
+        let created = self.inner.client.create_container(Some(options), body::front(desired, front)).await;
+        Ok(created.during("create", &front.host_name)?.id)
     }
 }

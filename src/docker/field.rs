@@ -102,7 +102,9 @@ pub(super) fn fields(
     let networks: Vec<(&String, &EndpointSettings)> =
         found.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flatten().collect();
     match labels.object.kind {
-        Kind::ComposeService => option_fields(&mut fields, option::read(config, host, &networks, found.id.as_deref().unwrap_or_default()), image),
+        Kind::ComposeService => {
+            option_fields(&mut fields, option::read(config, host, &networks, found.id.as_deref().unwrap_or_default()), image)
+        }
         _ => no_new_privileges(&mut fields, host),
     }
     for mount in found.mounts.iter().flatten() {

@@ -12,7 +12,7 @@ use bollard::query_parameters::ListNetworksOptions;
 
 use ipnet::Ipv4Net;
 
-use crate::desired::{Desired, Network};
+use crate::desired::{Desired, Network, Options};
 use crate::host::Class;
 use crate::name::{Kind, ObjectId};
 
@@ -144,30 +144,27 @@ impl Docker {
     /// Connects a container to a network that it was taken off.
     pub(super) async fn connect_container(&self, id: &ObjectId, container: &str, network: &str, desired: &Desired) -> Result<(), Error> {
         if !is_shared(desired, network) {
-            let replica = desired.workloads.get(&id.workload()).and_then(|workload| workload.template.options.aliases.get(network));
-            let front = desired.fronts.get(id).and_then(|front| front.aliases.get(network));
-            return self.connect_endpoint(container, network, None, replica.or(front)).await;
+            let endpoint = match (desired.workloads.get(&id.workload()), desired.fronts.get(id)) {
+                (Some(workload), _) => project_endpoint(&workload.template.options, network),
+                (None, Some(front)) => endpoint(None, front.aliases.get(network)),
+                (None, None) => endpoint(None, None),
+            };
+            return self.connect_endpoint(container, network, endpoint).await;
         }
         if id.kind == Kind::Front {
-            return self.connect_endpoint(container, network, Some(self.inner.installation.layout.front()), None).await;
+            return self.connect_endpoint(container, network, endpoint(Some(self.inner.installation.layout.front()), None)).await;
         }
         let address = match self.known_address(&super::name::replica(id)) {
             Some(address) => address,
             None => self.choose_address(network).await?,
         };
-        let connected = self.connect_endpoint(container, network, Some(address), None).await;
+        let connected = self.connect_endpoint(container, network, endpoint(Some(address), None)).await;
         self.release_address(address);
         connected
     }
 
-    pub(super) async fn connect_endpoint(
-        &self,
-        container: &str,
-        network: &str,
-        address: Option<Ipv4Addr>,
-        aliases: Option<&BTreeSet<String>>,
-    ) -> Result<(), Error> {
-        let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint(address, aliases)) };
+    pub(super) async fn connect_endpoint(&self, container: &str, network: &str, endpoint: EndpointSettings) -> Result<(), Error> {
+        let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint) };
         match self.inner.client.connect_network(network, request).await {
             Err(error) if text(&error).contains("already exists in network") => Ok(()),
             other => other.during("connect to the network", network),
@@ -179,6 +176,11 @@ impl Docker {
 /// static addresses.
 pub(super) fn is_shared(desired: &Desired, network: &str) -> bool {
     desired.networks.values().any(|known| known.shared && known.host_name == network)
+}
+
+/// Returns the endpoint of a replica on a network of its project.
+pub(super) fn project_endpoint(options: &Options, network: &str) -> EndpointSettings {
+    EndpointSettings { mac_address: options.macs.get(network).cloned(), ..endpoint(None, options.aliases.get(network)) }
 }
 
 /// Returns an endpoint with a static address, or one that Docker chooses.

@@ -82,11 +82,8 @@ pub(super) fn apply(options: &Options, body: &mut ContainerCreateBody) {
     host.shm_size = shm_size.and_then(|bytes| i64::try_from(bytes).ok());
     host.tmpfs = (!tmpfs.is_empty()).then(|| tmpfs.clone().into_iter().collect());
     host.sysctls = (!sysctls.is_empty()).then(|| sysctls.clone().into_iter().collect());
-    let ulimit = |(name, range): (&String, &Range)| ResourcesUlimits {
-        name: Some(name.clone()),
-        soft: Some(range.soft),
-        hard: Some(range.hard),
-    };
+    let ulimit =
+        |(name, range): (&String, &Range)| ResourcesUlimits { name: Some(name.clone()), soft: Some(range.soft), hard: Some(range.hard) };
     host.ulimits = (!ulimits.is_empty()).then(|| ulimits.iter().map(ulimit).collect());
     host.devices = (!devices.is_empty()).then(|| devices.iter().map(|device| device_mapping(device)).collect());
     if let Some((driver, config)) = logging {
@@ -230,8 +227,13 @@ fn aliases(endpoint: &EndpointSettings, id: &str) -> BTreeSet<String> {
 fn security(host: &HostConfig) -> Vec<String> {
     let is_host = |mode: &Option<String>| mode.as_deref() == Some("host");
     let added = host.privileged == Some(true) || is_host(&host.pid_mode) || is_host(&host.ipc_mode);
-    let mut options: Vec<String> =
-        host.security_opt.iter().flatten().filter(|option| !(added && matches!(option.as_str(), "label=disable" | "label:disable"))).cloned().collect();
+    let mut options: Vec<String> = host
+        .security_opt
+        .iter()
+        .flatten()
+        .filter(|option| !(added && matches!(option.as_str(), "label=disable" | "label:disable")))
+        .cloned()
+        .collect();
     options.sort();
     options
 }

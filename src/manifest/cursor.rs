@@ -333,10 +333,18 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A longer text is not compared with names that are known.
+const LONGEST_NAME: usize = 80;
+
 /// Returns the word that somebody most likely meant.
 pub fn nearest<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    // Comparing takes the product of two lengths, and nobody mistypes a name that long.
+    if text.len() > LONGEST_NAME {
+        return None;
+    }
     let text = text.to_lowercase();
     let distance = |word: &str| strsim::damerau_levenshtein(&text, &word.to_lowercase());
     let allowed = (text.chars().count() / 3).clamp(1, 3);
-    words.into_iter().map(|word| (distance(word), word)).filter(|(distance, _)| *distance <= allowed).min().map(|(_, word)| word)
+    let words = words.into_iter().filter(|word| word.len().abs_diff(text.len()) <= 4 * allowed);
+    words.map(|word| (distance(word), word)).filter(|(distance, _)| *distance <= allowed).min().map(|(_, word)| word)
 }

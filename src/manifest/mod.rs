@@ -14,10 +14,11 @@ pub mod scalar;
 pub mod sink;
 pub mod tree;
 
-use crate::desired::{Desired, Installation, Settings};
+use crate::desired::{Desired, External, Installation, Settings};
 use crate::finding::{Finding, refuses};
 use crate::name::Name;
 
+use node::Span;
 use scalar::Schema;
 use sink::Sink;
 
@@ -62,6 +63,10 @@ pub fn build(tree: &Tree, context: &Context) -> Result<Desired, Vec<Finding>> {
         Some(files) => compose::build(tree, &files, context, &sink),
         None => {
             let manifests = file::manifests(tree, &sink);
+            if let External::Folder { .. } = context.settings.compose.external {
+                let message = "the Application names a `secretsFolder`, which means nothing to Kubernetes manifests";
+                sink.warning("ignored", Span::default(), message, "write the secrets as Secret objects");
+            }
             let documents = manifests.into_iter().flat_map(|(number, bytes)| load::load(bytes, number, Schema::Yaml11, &sink));
             Some(kubernetes::build(documents.collect(), context, &sink))
         }

@@ -158,6 +158,7 @@ fn never_doubles_a_writer(plan: &Plan, desired: &Desired, observed: &Observed, r
                 Exclusive::HostPort(protocol, port) => {
                     container.published.iter().any(|held| held.protocol == *protocol && held.host_port == *port)
                 }
+                Exclusive::Mac(mac) => container.fields.iter().any(|(path, field)| path.starts_with("macs[") && field.value == *mac),
             };
             let itself = |container: &&Container| container.labels.as_ref().is_some_and(|labels| labels.object == *replica);
             if let Some(holder) =

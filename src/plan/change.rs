@@ -10,14 +10,17 @@ use crate::hash::{FieldValue, Fields, sha256};
 use crate::name::{Kind, ObjectId};
 
 use super::replica::Standing;
-use super::view::View;
+use super::view::{View, network_owner};
 use super::{Change, ChangeAction, DriftField, FieldChange, drift, path, status};
 
 /// Returns what Git asks for and the host does not have yet.
 pub(super) fn changes(view: &View<'_>) -> Vec<Change> {
     let desired = view.desired;
     let mut changes = ground(view);
-    changes.extend(desired.workloads.values().filter_map(|workload| workload_change(view, workload)));
+    let workloads: Vec<Change> = desired.workloads.values().filter_map(|workload| workload_change(view, workload)).collect();
+    let followers = followers(view, &workloads);
+    changes.extend(workloads);
+    changes.extend(followers);
     changes.extend(desired.services.values().filter_map(|service| service_change(view, service)));
     changes.extend(removed(view));
     changes
@@ -36,6 +39,21 @@ fn ground(view: &View<'_>) -> Vec<Change> {
 
 fn created(id: &ObjectId, fields: Vec<FieldChange>) -> Change {
     Change { object: id.clone(), action: ChangeAction::Create, fields, reason: "new in this revision".to_owned() }
+}
+
+/// A replica is in the network namespace of one container, not of whichever comes after it.
+const FOLLOWS: &str = "the replica whose network it shares is replaced";
+
+/// Returns the workloads that are replaced because they share the network of one that is.
+fn followers(view: &View<'_>, changes: &[Change]) -> Vec<Change> {
+    let action = |id: &ObjectId| changes.iter().find(|change| change.object == *id).map(|change| change.action);
+    let follows = |workload: &&Workload| {
+        network_owner(workload).and_then(|owner| action(&owner)) == Some(ChangeAction::Recreate) && action(&workload.id).is_none()
+    };
+    let followers = view.desired.workloads.values().filter(follows).map(|workload| &workload.id);
+    let change =
+        |id: &ObjectId| Change { object: id.clone(), action: ChangeAction::Recreate, fields: Vec::new(), reason: FOLLOWS.to_owned() };
+    followers.map(change).collect()
 }
 
 fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
@@ -57,6 +75,7 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
             let action = if replaced || has_other { ChangeAction::Recreate } else { ChangeAction::Update };
             let reason = match fields.is_empty() {
                 false => "changed in Git",
+                true if has_other && network_owner(workload).is_some() => FOLLOWS,
                 true if has_other => "replicas of another revision are left",
                 true => return None,
             };
@@ -191,7 +210,8 @@ pub fn service_fields(service: &Service, desired: &Desired) -> Fields {
 /// Returns the digest of what an application asks for: equal for two commits that ask for the same.
 pub fn digest(desired: &Desired) -> String {
     let workloads: Vec<String> = desired.workloads.values().map(|workload| workload_digest(workload, desired)).collect();
-    let services: Vec<(&ObjectId, Fields)> = desired.services.values().map(|service| (&service.id, service_fields(service, desired))).collect();
+    let services: Vec<(&ObjectId, Fields)> =
+        desired.services.values().map(|service| (&service.id, service_fields(service, desired))).collect();
     sha256(serde_json::to_string(&(workloads, services)).expect("fields become JSON").as_bytes())
 }
 
@@ -199,9 +219,11 @@ pub fn digest(desired: &Desired) -> String {
 /// because a rollout may fail for any of these.
 pub fn workload_digest(workload: &Workload, desired: &Desired) -> String {
     let care = Care::new(workload, desired);
-    let Workload { id, strategy, min_ready, deadline, paused, .. } = workload;
+    let Workload { id, strategy, min_ready, delay, deadline, paused, .. } = workload;
     let text = serde_json::to_string(&(id, workload_fields(workload), care, min_ready, deadline, paused)).expect("fields become JSON");
-    sha256(format!("{text} {strategy:?}").as_bytes())
+    // Without a delay the text is what it was before there were delays: a failed rollout stays known.
+    let delay = if delay.is_zero() { String::new() } else { format!(" {delay:?}") };
+    sha256(format!("{text} {strategy:?}{delay}").as_bytes())
 }
 
 /// Returns the fields that differ, with what each means for what runs.

@@ -251,6 +251,10 @@ fn spec_of<'a>(container: &Container, workload: &'a Workload) -> Option<(&'a str
 fn unlike(container: &Container, workload: &Workload, expected: &Fields, name: &str, key: Option<&Key>) -> Vec<DriftField> {
     let differs = |path: &String, value: &FieldValue| match (value, container.fields.get(path)) {
         (_, live) if path.starts_with("aliases[") => !same_names(Some(value), live.map(|live| live.value.as_str()), container),
+        // Which container that is comes out elsewhere.
+        (FieldValue::Public(text), Some(live)) if path == field::NETWORK_MODE && text.starts_with("service:") => {
+            !live.value.starts_with("container:")
+        }
         (FieldValue::Computed(_), Some(_)) => false,
         (FieldValue::Public(text), Some(live)) => *text != live.value,
         (FieldValue::Secret(digest), Some(live)) => key.is_some_and(|key| key.digest(live.value.as_bytes()) != *digest),

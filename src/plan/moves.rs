@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::desired::{OnFailure, Strategy, Workload};
 use crate::host::Step;
 
-use crate::time::Time;
+use crate::time::{Time, format_duration};
 
 use super::draft::Draft;
 use super::replica::{Replica, Standing};
@@ -36,6 +36,10 @@ pub(super) fn plan(view: &View<'_>, workload: &Workload, draft: &mut Draft<'_>) 
         }
         return;
     }
+    if let Some(due) = next_due(view, workload).filter(|_| counts.old > 0) {
+        draft.hold(key, format!("waits {} after each new replica", format_duration(workload.delay)), Some(due));
+        return;
+    }
     if let Some(due) = view.heal_due(&key, workload.replicas).filter(|_| !changing) {
         draft.hold(key, "changed by hand again; backs off", Some(due));
         return;
@@ -58,6 +62,12 @@ pub(super) fn plan(view: &View<'_>, workload: &Workload, draft: &mut Draft<'_>) 
             }
         }
     }
+}
+
+/// Returns when a rollout that waits after each new replica goes on; `None` if it may now.
+fn next_due(view: &View<'_>, workload: &Workload) -> Option<Time> {
+    let ready = view.standing(&workload.id, Standing::Current).filter_map(|replica| replica.ready_since);
+    Some(ready.max()? + workload.delay).filter(|due| !workload.delay.is_zero() && view.now < *due)
 }
 
 /// Returns until when a call of an agent that was killed may still land. Its replica has another name if

@@ -66,7 +66,8 @@ pub(super) fn short(path: &str) -> &str {
 /// Returns what a change of a field means for what runs; it is `removed` if it is no longer set.
 pub(super) fn consequence(object: &ObjectId, path: &str, removed: bool) -> &'static str {
     let ends = |words: &[&str]| !is_named_by_author(path) && words.iter().any(|word| path.ends_with(word));
-    let resource = path.contains("].resources.") || ends(&["s.memory", ".cpus", ".cpu_shares", ".mem_limit", ".mem_reservation", ".cpuset"]);
+    let resource =
+        path.contains("].resources.") || ends(&["s.memory", ".cpus", ".cpu_shares", ".mem_limit", ".mem_reservation", ".cpuset"]);
     let free = ends(&[field::RESTART, ".restart", ".restart_policy.condition", ".max_attempts", ".pids_limit", ".pids"]);
     match object.kind {
         // A front is made anew for its names and labels, and translates whatever ports there are.

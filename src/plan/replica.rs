@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use crate::desired::{Care, HostPort, PullPolicy, Restart, Workload};
+use crate::desired::{Care, HostPort, PullPolicy, Restart, Workload, field};
 use crate::hash::Match;
 use crate::name::ObjectId;
 use crate::observed::{Container, Health, Labels, Observed, State, ready_since};
@@ -83,6 +83,8 @@ pub(super) struct Replica<'a> {
     pub(super) completed: bool,
     /// A probe asks for a restart.
     pub(super) must_restart: bool,
+    /// The network namespace that it was started in is no more, although its container is the same.
+    pub(super) lost_network: bool,
     /// It must not be given new connections.
     pub(super) unready: bool,
     /// A step for it is running, so what is seen of it may be past.
@@ -134,9 +136,24 @@ impl<'a> Replica<'a> {
             serving: (served && !unready || completed) && !busy && standing != Standing::Leaving,
             completed,
             must_restart,
+            lost_network: false,
             unready,
             busy,
             id,
+        }
+    }
+
+    /// Looks whether it is in the network namespace of a container, as it shall be. Another container's is
+    /// another network; after a new start the old one has only its loopback left, and nobody tells.
+    pub(super) fn follow_network(&mut self, owner: &Container) {
+        let shared = self.container.fields.get(field::NETWORK_MODE).and_then(|mode| mode.value.strip_prefix("container:"));
+        if self.standing != Standing::Current {
+            return;
+        }
+        if shared != Some(owner.id.as_str()) {
+            self.standing = Standing::Old;
+        } else if self.container.state == State::Running && self.container.started < owner.started {
+            (self.lost_network, self.must_restart, self.unready, self.serving) = (true, true, true, false);
         }
     }
 

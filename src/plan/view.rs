@@ -38,6 +38,7 @@ impl<'a> View<'a> {
         for list in replicas.values_mut() {
             list.sort_by(|a, b| (a.container.created, &a.container.name).cmp(&(b.container.created, &b.container.name)));
         }
+        follow_networks(desired, &mut replicas);
         let fronts = observed.live.containers.iter().filter_map(|container| Some((container.labels.as_ref()?, container)));
         let mut view = View {
             desired,
@@ -188,6 +189,10 @@ impl<'a> View<'a> {
             Exclusive::HostPort(protocol, port) => {
                 container.published.iter().any(|held| held.protocol == *protocol && held.host_port == *port)
             }
+            Exclusive::Mac(mac) => {
+                let macs = container.fields.range("macs[".to_owned()..).take_while(|(path, _)| path.starts_with("macs["));
+                macs.into_iter().any(|(_, field)| field.value == *mac)
+            }
         }
     }
 
@@ -197,6 +202,7 @@ impl<'a> View<'a> {
             Exclusive::HostPort(protocol, port) => {
                 (format!("port {port}/{} of the host", protocol.as_str()), self.claims.ports.get(&(*protocol, *port)))
             }
+            Exclusive::Mac(mac) => (format!("the hardware address {mac}"), None),
         };
         // Whoever the host could still start has it.
         let holder = self.observed.live.containers.iter().find(|container| container.may_run() && self.has(container, exclusive));
@@ -245,6 +251,25 @@ impl<'a> View<'a> {
     /// changed.
     pub(super) fn has_other(&self, workload: &ObjectId) -> bool {
         self.standing(workload, Standing::Old).any(|replica| !replica.drifted)
+    }
+}
+
+/// Returns the workload in the network namespace of whose replica those of another are.
+pub(super) fn network_owner(workload: &Workload) -> Option<ObjectId> {
+    let name = Name::try_from(workload.template.options.shares_network_of()?).ok()?;
+    Some(ObjectId::new(workload.id.namespace.clone(), workload.id.kind, name))
+}
+
+/// Looks whether replicas are in the network namespace that they shall share.
+fn follow_networks<'a>(desired: &'a Desired, replicas: &mut BTreeMap<ObjectId, Vec<Replica<'a>>>) {
+    for workload in desired.workloads.values() {
+        let Some(owner) = network_owner(workload) else { continue };
+        let owners = replicas.get(&owner).map_or(&[][..], Vec::as_slice).iter();
+        let runs = owners.rev().find(|replica| replica.standing == Standing::Current && replica.container.is_running());
+        let Some(container) = runs.map(|replica| replica.container) else { continue };
+        for replica in replicas.get_mut(&workload.id).into_iter().flatten() {
+            replica.follow_network(container);
+        }
     }
 }
 

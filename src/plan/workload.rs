@@ -140,7 +140,10 @@ fn heal(view: &View<'_>, replica: &Replica<'_>, mends: bool, draft: &mut Draft<'
         (State::Created, _) if replica.standing == Standing::Current && view.applies() => {
             draft.step(Step::Create { replica: object }, "it was not started");
         }
-        (State::Running, _) if replica.must_restart => drop(draft.step(Step::Restart { object, container }, "its probe failed")),
+        (State::Running, _) if replica.must_restart => {
+            let reason = if replica.lost_network { "the network that it shares began anew" } else { "its probe failed" };
+            draft.step(Step::Restart { object, container }, reason);
+        }
         _ => {}
     }
 }

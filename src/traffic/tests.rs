@@ -81,6 +81,7 @@ fn workload(text: &str, replicas: u32) -> Workload {
         exclusive: Vec::new(),
         dependencies: Vec::new(),
         min_ready: Duration::ZERO,
+        delay: Duration::ZERO,
         settle: Duration::ZERO,
         deadline: None,
         paused: false,

@@ -207,6 +207,7 @@ impl Bench {
             exclusive: Vec::new(),
             dependencies: Vec::new(),
             min_ready: Duration::ZERO,
+            delay: Duration::ZERO,
             settle: Duration::ZERO,
             deadline: None,
             paused: false,

@@ -2,7 +2,7 @@
 //!
 //! This table is the source: decoders refuse from it, and `docs/compose.md` is made of it.
 
-use Standing::{Done, Ignored, Refused};
+use Standing::{Done, Ignored, Part, Refused};
 
 /// What becomes of an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Standing {
     Done,
     /// It may be written and means nothing here; why.
     Ignored(&'static str),
+    /// Some values do what the specification says, others are an error: which do, and why.
+    Part(&'static str),
     /// It is an error; why.
     Refused(&'static str),
 }
@@ -22,7 +24,8 @@ const WINDOWS: &str = "containers run on Linux";
 const BLOCK: &str = "limits of disks are not supported yet";
 const CPU: &str = "write `deploy.resources` instead";
 const STACK: &str = "services are kept by driftless, not by Swarm";
-const SHARED: &str = "a replica shares no namespace with another container yet";
+const RATIO: &str = "0: a replica that does not become ready fails its update";
+const SAME: &str = "the value of `update_config`, as which a rollback goes";
 const OLD: &str = "it is a leftover of links; services of one network find each other by name";
 
 /// Attributes at the top of a file.
@@ -47,7 +50,7 @@ pub const SERVICE: &[Attribute] = &[
     ("cap_add", Done),
     ("cap_drop", Done),
     ("cgroup", Refused("the engine's own setting counts")),
-    ("cgroup_parent", Refused("the engine's own setting counts")),
+    ("cgroup_parent", Done),
     ("command", Done),
     ("configs", Done),
     ("container_name", Done),
@@ -57,9 +60,9 @@ pub const SERVICE: &[Attribute] = &[
     ("cpu_quota", Refused(CPU)),
     ("cpu_rt_period", Refused(CPU)),
     ("cpu_rt_runtime", Refused(CPU)),
-    ("cpu_shares", Refused(CPU)),
+    ("cpu_shares", Done),
     ("cpus", Done),
-    ("cpuset", Refused("cores cannot be chosen yet")),
+    ("cpuset", Done),
     ("credential_spec", Refused(WINDOWS)),
     ("depends_on", Done),
     ("deploy", Done),
@@ -89,18 +92,18 @@ pub const SERVICE: &[Attribute] = &[
     ("labels", Done),
     ("links", Refused(OLD)),
     ("logging", Done),
-    ("mac_address", Refused("two replicas of an update would have the same one")),
+    ("mac_address", Done),
     ("mem_limit", Done),
     ("mem_reservation", Done),
     ("mem_swappiness", Refused("the host's own setting counts")),
-    ("memswap_limit", Refused("a replica has no swap beyond its memory limit")),
+    ("memswap_limit", Done),
     ("models", Refused("models are not supported")),
     ("network_mode", Done),
     ("networks", Done),
     ("oom_kill_disable", Refused("the host's own setting counts")),
-    ("oom_score_adj", Refused("the host's own setting counts")),
+    ("oom_score_adj", Done),
     ("pid", Done),
-    ("pids_limit", Refused("the number of processes cannot be limited yet")),
+    ("pids_limit", Done),
     ("platform", Done),
     ("ports", Done),
     ("post_start", Refused("hooks are not supported in Compose files yet")),
@@ -111,7 +114,7 @@ pub const SERVICE: &[Attribute] = &[
     ("pull_policy", Done),
     ("read_only", Done),
     ("restart", Done),
-    ("runtime", Refused("the engine's own runtime counts")),
+    ("runtime", Done),
     ("scale", Done),
     ("secrets", Done),
     ("security_opt", Done),
@@ -127,7 +130,7 @@ pub const SERVICE: &[Attribute] = &[
     ("use_api_socket", Refused("mount the socket as a volume if it must be")),
     ("user", Done),
     ("userns_mode", Refused("the engine's own setting counts")),
-    ("uts", Refused(SHARED)),
+    ("uts", Done),
     ("volumes", Done),
     ("volumes_from", Refused("name the volumes")),
     ("working_dir", Done),
@@ -142,27 +145,41 @@ pub const DEPLOY: &[Attribute] = &[
     ("replicas", Done),
     ("resources", Done),
     ("restart_policy", Done),
-    ("rollback_config", Refused("a rollback goes by `update_config`")),
+    ("rollback_config", Done),
     ("update_config", Done),
 ];
 
 /// Attributes of `deploy.update_config`.
 pub const UPDATE: &[Attribute] = &[
-    ("delay", Refused("a new replica is waited for until it is ready; there is no further delay")),
+    ("delay", Done),
     ("failure_action", Done),
-    ("max_failure_ratio", Refused("a replica that does not become ready fails its update")),
-    ("monitor", Refused("a new replica is waited for until it is ready")),
+    ("max_failure_ratio", Part(RATIO)),
+    ("monitor", Done),
     ("order", Done),
     ("parallelism", Done),
+];
+
+/// Attributes of `deploy.rollback_config`.
+pub const ROLLBACK: &[Attribute] = &[
+    ("delay", Part(SAME)),
+    ("failure_action", Part("`pause`: after a rollback that fails nothing is tried by itself")),
+    ("max_failure_ratio", Part(RATIO)),
+    ("monitor", Part(SAME)),
+    ("order", Part(SAME)),
+    ("parallelism", Part(SAME)),
 ];
 
 /// Attributes of `deploy.restart_policy`.
 pub const RESTART: &[Attribute] = &[
     ("condition", Done),
-    ("delay", Refused("the engine waits longer from restart to restart")),
+    ("delay", Part("0: the engine waits by itself, longer from restart to restart")),
     ("max_attempts", Done),
-    ("window", Refused("whether a replica is ready decides")),
+    ("window", Part("0: whether a replica is ready decides")),
 ];
+
+/// Attributes of a service's entry in `depends_on`.
+pub const DEPENDENCY: &[Attribute] =
+    &[("condition", Done), ("required", Done), ("restart", Refused("a service that loses its connection has to connect again"))];
 
 /// Attributes of `healthcheck`.
 pub const HEALTHCHECK: &[Attribute] = &[
@@ -184,7 +201,7 @@ pub const ENDPOINT: &[Attribute] = &[
     ("ipv4_address", Refused("two replicas of an update would have the same one; use the service's name")),
     ("ipv6_address", Refused("addresses are IPv4")),
     ("link_local_ips", Refused("the engine chooses the addresses")),
-    ("mac_address", Refused("two replicas of an update would have the same one")),
+    ("mac_address", Done),
     ("priority", Refused("networks are connected in the order in which they are written")),
 ];
 
@@ -211,10 +228,10 @@ pub const FILE: &[Attribute] = &[
     ("driver", Refused(STACK)),
     ("driver_opts", Refused(STACK)),
     ("environment", Refused("it would be a variable of whoever deploys; use `content` or `file`")),
-    ("external", Refused("files of the host are not supported yet; use `file`")),
+    ("external", Done),
     ("file", Done),
     ("labels", Refused("a file on the host carries no labels")),
-    ("name", Ignored("files are named by their content")),
+    ("name", Done),
     ("template_driver", Refused(STACK)),
 ];
 
@@ -225,7 +242,9 @@ pub const ALL: &[(&str, &[Attribute])] = &[
     ("services.NAME", SERVICE),
     ("services.NAME.deploy", DEPLOY),
     ("services.NAME.deploy.update_config", UPDATE),
+    ("services.NAME.deploy.rollback_config", ROLLBACK),
     ("services.NAME.deploy.restart_policy", RESTART),
+    ("services.NAME.depends_on.NAME", DEPENDENCY),
     ("services.NAME.healthcheck", HEALTHCHECK),
     ("services.NAME.networks.NAME", ENDPOINT),
     ("networks.NAME", NETWORK),
@@ -257,6 +276,7 @@ mod tests {
                 let words = match standing {
                     Done => "done".to_owned(),
                     Ignored(why) => format!("ignored: {why}"),
+                    Part(what) => format!("in part: {what}"),
                     Refused(why) => format!("refused: {why}"),
                 };
                 text.push_str(&format!("| `{name}` | {words} |\n"));

@@ -9,7 +9,7 @@ use crate::manifest::node::Span;
 use crate::manifest::sink::Sink;
 use crate::manifest::{Entry, Tree};
 
-use super::interpolate::Variables;
+use super::interpolate::{self, Variables};
 
 /// The longest value; the kernel takes no longer one.
 const LONGEST: usize = 128 << 10;
@@ -65,6 +65,14 @@ pub fn unreadable(entry: Option<&Entry>, path: &str, span: Span, sink: &Sink) {
 pub fn read(text: &str, file: u32, known: &BTreeMap<String, String>, sink: &Sink) -> BTreeMap<String, String> {
     let mut scope = known.clone();
     let mut read = BTreeMap::new();
+    let mut left = interpolate::MOST;
+    let mut put_in = |text: &str, scope: &BTreeMap<String, String>| {
+        let mut variables = Variables::new(scope);
+        variables.left = left;
+        let value = variables.text(text, 0);
+        left = variables.left;
+        value
+    };
     let mut lines = (1_u32..).zip(text.lines());
     while let Some((line, written)) = lines.next() {
         // Values may be secret, so the line is not shown.
@@ -87,19 +95,24 @@ pub fn read(text: &str, file: u32, known: &BTreeMap<String, String>, sink: &Sink
         }
         let mut value = value.trim_start().to_owned();
         let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let mut end = None;
         if let Some(quote) = quote {
             // A quoted value may have several lines.
-            while end_of_quote(&value, quote).is_none() {
+            let mut escaped = false;
+            end = end_of_quote(&value, 1, quote, &mut escaped);
+            while end.is_none() {
                 let Some((_, next)) = lines.next() else { break };
+                let from = value.len();
                 value.push('\n');
                 value.push_str(next);
+                end = end_of_quote(&value, from, quote, &mut escaped);
             }
         }
-        let value = match (quote, quote.and_then(|quote| end_of_quote(&value, quote))) {
+        let value = match (quote, end) {
             (Some('\''), Some(end)) => Ok(value[1..end].replace("\\'", "'")),
-            (Some(_), Some(end)) => Variables::new(&scope).text(&unescape(&value[1..end]), 0),
+            (Some(_), Some(end)) => put_in(&unescape(&value[1..end]), &scope),
             (Some(_), None) => Err("a quote is not closed".to_owned()),
-            (None, _) => Variables::new(&scope).text(without_comment(&value), 0),
+            (None, _) => put_in(without_comment(&value), &scope),
         };
         match value {
             Ok(value) if value.len() > LONGEST => sink.error("too-large", span, format!("the value of `{name}` has more than 128 KiB")),
@@ -114,12 +127,13 @@ pub fn read(text: &str, file: u32, known: &BTreeMap<String, String>, sink: &Sink
     read
 }
 
-fn end_of_quote(value: &str, quote: char) -> Option<usize> {
-    let mut escaped = false;
-    value.char_indices().skip(1).find_map(|(at, c)| {
-        let ends = c == quote && !escaped;
-        escaped = c == '\\' && !escaped;
-        ends.then_some(at)
+/// Returns where a quote ends, looking from a place on: what comes before was looked at, and tells only
+/// whether the next character is `escaped`.
+fn end_of_quote(value: &str, from: usize, quote: char, escaped: &mut bool) -> Option<usize> {
+    value.get(from..)?.char_indices().find_map(|(at, c)| {
+        let ends = c == quote && !*escaped;
+        *escaped = c == '\\' && !*escaped;
+        ends.then_some(from + at)
     })
 }
 

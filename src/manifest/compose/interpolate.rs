@@ -10,9 +10,15 @@ use crate::manifest::sink::Sink;
 /// So deep may braces be nested.
 const DEEPEST: usize = 20;
 
+/// So many bytes may all variables come to that are put into one file: a few of them, each made of others
+/// before it, would otherwise fill any memory.
+pub const MOST: usize = 16 << 20;
+
 /// What interpolation may see.
 pub struct Variables<'a> {
     values: &'a BTreeMap<String, String>,
+    /// Bytes that may still be put in.
+    pub left: usize,
     /// Names that were asked for and are not there; each is reported once.
     missing: BTreeSet<String>,
 }
@@ -20,7 +26,7 @@ pub struct Variables<'a> {
 impl<'a> Variables<'a> {
     /// Returns the variables with these values.
     pub fn new(values: &'a BTreeMap<String, String>) -> Self {
-        Variables { values, missing: BTreeSet::new() }
+        Variables { values, left: MOST, missing: BTreeSet::new() }
     }
 
     /// Replaces variables in all texts of a tree.
@@ -70,7 +76,7 @@ impl<'a> Variables<'a> {
                 if end == 0 {
                     return Err("a `$` is followed by no name".to_owned());
                 }
-                out.push_str(&self.value(&rest[..end]));
+                out.push_str(&self.value(&rest[..end])?);
                 rest = &rest[end..];
             }
         }
@@ -78,14 +84,19 @@ impl<'a> Variables<'a> {
         Ok(out)
     }
 
-    fn value(&mut self, name: &str) -> String {
-        match self.values.get(name) {
-            Some(value) => value.clone(),
-            None => {
-                self.missing.insert(name.to_owned());
-                String::new()
-            }
-        }
+    fn value(&mut self, name: &str) -> Result<String, String> {
+        let Some(value) = self.values.get(name) else {
+            self.missing.insert(name.to_owned());
+            return Ok(String::new());
+        };
+        self.spend(value.len())?;
+        Ok(value.clone())
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), String> {
+        let left = self.left.checked_sub(bytes);
+        self.left = left.unwrap_or(0);
+        left.map(|_| ()).ok_or_else(|| format!("with its variables put in, the file has more than {} MiB", MOST >> 20))
     }
 
     fn braces(&mut self, inner: &str, depth: usize) -> Result<String, String> {
@@ -98,9 +109,10 @@ impl<'a> Variables<'a> {
             return Err(format!("`${{{}}}` names no variable", inner.escape_debug()));
         }
         if operation.is_empty() {
-            return Ok(self.value(name));
+            return self.value(name);
         }
         let value = self.values.get(name).cloned();
+        self.spend(value.as_ref().map_or(0, String::len))?;
         let filled = value.clone().filter(|value| !value.is_empty());
         let (operator, word) = match operation.strip_prefix(':') {
             Some(rest) => (rest.chars().next(), rest.get(1..).unwrap_or_default()),

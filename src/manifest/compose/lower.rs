@@ -1,28 +1,41 @@
 //! A project, as written, to the desired state: references looked up, defaults applied.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::desired;
 use crate::desired::{
-    Amount, Backend, Container, Content, ContentId, Dependency, Desired, Exclusive, Front, Goal, Identity, MountSource, Network, Probes,
-    Protocol, ServicePort, Spec, Strategy, Template, Text, Volume, Workload, field,
+    Amount, Backend, Condition, Container, Content, ContentId, Dependency, Desired, Exclusive, Front, Goal, Identity, MountSource, Network,
+    Probes, Protocol, ServicePort, Spec, Strategy, Template, Text, Volume, Workload, field,
 };
-use crate::manifest::cursor::nearest;
-use crate::manifest::node::Located;
+use crate::manifest::node::{Located, Span};
 use crate::manifest::sink::Sink;
 use crate::manifest::{Context, Tree};
 use crate::name::{Kind, Name, ObjectId};
 
 use super::mount::{self, Mounts};
 use super::service::Service;
-use super::{Project, env, label};
+use super::{MOST_BYTES, Project, env, label, unknown_name};
+
+/// Variables of one file.
+type Variables = Rc<BTreeMap<String, String>>;
 
 /// Lowers a project.
 pub fn lower(project: &Project, variables: &BTreeMap<String, String>, tree: &Tree, context: &Context, sink: &Sink) -> Desired {
     let settings = &context.settings.compose;
     let default_root = format!("/var/lib/driftless/data/{}", context.application);
     let data_root = settings.data_root.as_deref().unwrap_or(&default_root);
-    let mounts = Mounts { project, tree, sink, key: &context.installation.key, data_root };
+    let mounts = Mounts {
+        project,
+        tree,
+        sink,
+        key: &context.installation.key,
+        data_root,
+        external: &settings.external,
+        delivered: RefCell::default(),
+        left: Cell::new(MOST_BYTES),
+    };
     let enabled = |service: &Service| service.profiles.is_empty() || service.profiles.iter().any(|it| settings.profiles.contains(it));
     let services: BTreeMap<&str, &Service> =
         project.services.iter().filter(|(_, service)| enabled(service)).map(|(name, service)| (name.value.as_str(), service)).collect();
@@ -31,8 +44,20 @@ pub fn lower(project: &Project, variables: &BTreeMap<String, String>, tree: &Tre
     {
         sink.warning("nothing", name.span, "no service is enabled", "enable a profile of theirs with `profiles`");
     }
-    let mut lower =
-        Lower { project, variables, tree, context, sink, mounts, services, writers: BTreeMap::new(), contents: BTreeMap::new() };
+    let mut lower = Lower {
+        written: project.services.iter().map(|(name, _)| name.value.as_str()).collect(),
+        project,
+        variables,
+        tree,
+        context,
+        sink,
+        mounts,
+        services,
+        writers: BTreeMap::new(),
+        env_files: RefCell::default(),
+        left: Cell::new(MOST_BYTES),
+        contents: BTreeMap::new(),
+    };
     lower.count_writers();
     cycles(&lower.services, sink);
     lower.all()
@@ -46,8 +71,14 @@ struct Lower<'a> {
     sink: &'a Sink,
     mounts: Mounts<'a>,
     services: BTreeMap<&'a str, &'a Service>,
+    /// Names of all services, enabled or not.
+    written: BTreeSet<&'a str>,
     /// How many replicas write each volume.
     writers: BTreeMap<String, u32>,
+    /// Files with variables that were read before, by path and whether they are taken as they are.
+    env_files: RefCell<BTreeMap<(String, bool), Variables>>,
+    /// Bytes of variables that services may still have.
+    left: Cell<usize>,
     contents: BTreeMap<ContentId, Content>,
 }
 
@@ -124,15 +155,12 @@ impl Lower<'_> {
         for (name, _) in &service.networks {
             if name.value != "default" && !self.project.networks.contains_key(&name.value) {
                 let message = format!("there is no network `{}` in `networks` at the top", name.value.escape_debug());
-                match nearest(&name.value, self.project.networks.keys().map(String::as_str)) {
-                    Some(known) => self.sink.error_with("missing-network", name.span, message, format!("did you mean `{known}`?")),
-                    None => self.sink.error("missing-network", name.span, message),
-                }
+                unknown_name("missing-network", name, message, self.project.networks.keys().map(String::as_str), self.sink);
             }
         }
         match service.networks.is_empty() {
             true => vec![(self.network_name("default"), BTreeSet::new())],
-            false => service.networks.iter().map(|(name, aliases)| (self.network_name(&name.value), aliases.clone())).collect(),
+            false => service.networks.iter().map(|(name, endpoint)| (self.network_name(&name.value), endpoint.aliases.clone())).collect(),
         }
     }
 
@@ -141,9 +169,11 @@ impl Lower<'_> {
         let names = service.networks.iter().map(|(name, _)| name.value.as_str()).chain(service.networks.is_empty().then_some("default"));
         let paths = |name: &str| {
             let host_name = self.network_name(name);
+            let path = |below: &str| format!("networks.{name}{below}");
             [
-                (field::network(&host_name), format!("networks.{name}")),
-                (field::aliases(&host_name), format!("networks.{name}.aliases")),
+                (field::network(&host_name), path("")),
+                (field::aliases(&host_name), path(".aliases")),
+                (field::mac(&host_name), path(".mac_address")),
             ]
         };
         names.flat_map(paths).collect()
@@ -196,10 +226,12 @@ impl Lower<'_> {
         let replicas = service.replicas.as_ref().map_or(1, |replicas| replicas.value);
         let exclusive = self.exclusive(service, &found, replicas);
         let template = self.template(id, service, found, has_front);
-        let alone = service.options.container_name.is_some() || service.options.network_mode.as_deref() == Some("host");
-        if replicas > 1 && (service.options.container_name.is_some() || exclusive.iter().any(|it| matches!(it, Exclusive::HostPort(..)))) {
+        self.check_shared_network(service);
+        let alone = service.options.container_name.is_some() || service.options.network_mode.as_deref().is_some_and(|mode| mode != "none");
+        if replicas > 1 && (service.options.container_name.is_some() || exclusive.iter().any(|it| !matches!(it, Exclusive::Volume(_)))) {
             let span = service.replicas.as_ref().map_or(service.span, |replicas| replicas.span);
-            self.sink.error("not-several", span, "several replicas cannot have one `container_name`, or one port of the host");
+            let message = "several replicas cannot have one `container_name`, one `mac_address`, or one port of the host";
+            self.sink.error("not-several", span, message);
         }
         let stop_first = !exclusive.is_empty() || alone;
         if stop_first && service.update.start_first == Some(true) {
@@ -207,7 +239,7 @@ impl Lower<'_> {
                 "stops-first",
                 service.span,
                 "an update of this service stops the old replica first, although `order` says `start-first`",
-                "a container name, a port of the host, the host's network and a volume with one writer can be had once",
+                "a container name, a hardware address, a port of the host, a network namespace and a volume with one writer can be had once",
             );
         }
         let start_first = !stop_first && service.update.start_first.unwrap_or(has_front);
@@ -229,6 +261,7 @@ impl Lower<'_> {
             exclusive,
             dependencies: self.dependencies(service),
             min_ready: std::time::Duration::ZERO,
+            delay: service.update.delay,
             settle: service.wishes.settle.unwrap_or(settings.settle),
             deadline: (!settings.deadline.is_zero()).then_some(settings.deadline),
             paused: false,
@@ -247,8 +280,67 @@ impl Lower<'_> {
         let ports = service.ports.iter().filter(|(port, _)| port.host_port != 0);
         let ports = ports.map(|(port, _)| Exclusive::HostPort(port.protocol, port.host_port));
         let alone = |id: &&ObjectId| replicas == 1 && self.writers.get(id.name.as_str()) == Some(&1);
-        let all: BTreeSet<Exclusive> = ports.chain(found.writes.iter().filter(alone).cloned().map(Exclusive::Volume)).collect();
+        let volumes = found.writes.iter().filter(alone).cloned().map(Exclusive::Volume);
+        let all: BTreeSet<Exclusive> = ports.chain(volumes).chain(self.macs(service).into_values().map(Exclusive::Mac)).collect();
         all.into_iter().collect()
+    }
+
+    /// Returns hardware addresses by the name on the host of the network; that of the service is for its first.
+    fn macs(&self, service: &Service) -> BTreeMap<String, String> {
+        if service.options.network_mode.is_some() {
+            if let Some(mac) = &service.mac {
+                self.sink.error("contradiction", mac.span, "`mac_address` contradicts `network_mode`");
+            }
+            return BTreeMap::new();
+        }
+        let first = service.networks.first().map_or("default", |(name, _)| name.value.as_str());
+        let mut macs: BTreeMap<String, String> = service
+            .networks
+            .iter()
+            .filter_map(|(name, endpoint)| Some((self.network_name(&name.value), endpoint.mac.as_ref()?.value.clone())))
+            .collect();
+        if let Some(mac) = &service.mac
+            && macs.insert(self.network_name(first), mac.value.clone()).is_some_and(|other| other != mac.value)
+        {
+            self.sink.error("contradiction", mac.span, format!("`mac_address` contradicts that of network `{first}`"));
+        }
+        macs
+    }
+
+    /// A replica in the network namespace of another has what that one has, and nothing of its own.
+    fn check_shared_network(&self, service: &Service) {
+        let Some(name) = service.options.shares_network_of() else { return };
+        let error = |message: String| self.sink.error("shared-network", service.span, message);
+        match self.services.get(name) {
+            None => {
+                let message = format!("it shares the network of `{}`, and there is no such service", name.escape_debug());
+                let name = Located { value: name.to_owned(), span: service.span };
+                unknown_name("missing-service", &name, message, self.services.keys().copied(), self.sink);
+            }
+            Some(owner) if owner.replicas.as_ref().is_some_and(|replicas| replicas.value != 1) => {
+                error(format!("it shares the network of `{name}`, which must have exactly one replica for that"));
+            }
+            Some(owner) if owner.options.network_mode.is_some() => {
+                error(format!("it shares the network of `{name}`, which has none of its own: name the one whose network it is"));
+            }
+            Some(_) => {}
+        }
+        let options = &service.options;
+        for (attribute, is_written) in [
+            ("ports", !service.ports.is_empty()),
+            ("expose", !service.expose.is_empty()),
+            ("hostname", service.hostname.is_some()),
+            ("domainname", options.domainname.is_some()),
+            ("extra_hosts", !options.extra_hosts.is_empty()),
+            ("dns", !options.dns.is_empty()),
+            ("dns_search", !options.dns_search.is_empty()),
+            ("dns_opt", !options.dns_options.is_empty()),
+            ("uts", options.uts.is_some()),
+        ] {
+            if is_written {
+                error(format!("`{attribute}` belongs to `{name}`, whose network it shares"));
+            }
+        }
     }
 
     fn template(&mut self, id: &ObjectId, service: &Service, found: mount::Found, has_front: bool) -> Template {
@@ -258,6 +350,7 @@ impl Lower<'_> {
         options.no_copy = found.no_copy;
         options.written.extend(found.written);
         options.written.extend(self.network_paths(service));
+        options.macs = self.macs(service);
         // Where there is a front, it has the names.
         if !has_front {
             let own = |(network, mut aliases): (String, BTreeSet<String>)| {
@@ -325,12 +418,11 @@ impl Lower<'_> {
             if !file.required && !self.tree.files.contains_key(&path) {
                 continue;
             }
-            let Some(text) = env::file(self.tree, &path, file.path.span, self.sink) else { continue };
-            let number = env::number(self.tree, &path).unwrap_or_default();
-            match file.raw {
-                true => values.extend(text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned()))),
-                false => values.extend(env::read(text, number, self.variables, self.sink)),
+            let read = self.env_file(path, file.raw, file.path.span);
+            if !self.takes(read.iter(), file.path.span) {
+                return BTreeMap::new();
             }
+            values.extend(read.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         for (name, value) in &service.environment {
             match value.as_ref().or_else(|| self.variables.get(&name.value)) {
@@ -341,8 +433,35 @@ impl Lower<'_> {
         values.into_iter().map(|(name, value)| (name, Text::literal(value))).collect()
     }
 
+    fn env_file(&self, path: String, raw: bool, span: Span) -> Variables {
+        if let Some(known) = self.env_files.borrow().get(&(path.clone(), raw)) {
+            return known.clone();
+        }
+        let read = match env::file(self.tree, &path, span, self.sink) {
+            None => BTreeMap::new(),
+            Some(text) if raw => {
+                text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+            }
+            Some(text) => env::read(text, env::number(self.tree, &path).unwrap_or_default(), self.variables, self.sink),
+        };
+        let read = Rc::new(read);
+        self.env_files.borrow_mut().insert((path, raw), read.clone());
+        read
+    }
+
+    /// Counts variables that a service has; many services with one large file would not fit into memory.
+    fn takes<'v>(&self, values: impl Iterator<Item = (&'v String, &'v String)>, span: Span) -> bool {
+        let bytes: usize = values.map(|(name, value)| name.len() + value.len()).sum();
+        let left = self.left.get().checked_sub(bytes);
+        if left.is_none() {
+            self.sink.error("too-large", span, format!("the variables of all services have more than {} MiB together", MOST_BYTES >> 20));
+        }
+        self.left.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
     fn dependencies(&self, service: &Service) -> Vec<Dependency> {
-        let known = |name: &Located<String>| self.project.services.iter().any(|(known, _)| known.value == name.value);
+        let known = |name: &Located<String>| self.written.contains(name.value.as_str());
         let mut dependencies = Vec::new();
         for dependency in &service.depends_on {
             let name = &dependency.name;
@@ -354,11 +473,14 @@ impl Lower<'_> {
                     true => format!("depends on `{}`, whose profile is not enabled", name.value),
                     false => format!("depends on `{}`, and there is no such service", name.value.escape_debug()),
                 };
-                match nearest(&name.value, self.services.keys().copied()) {
-                    Some(known) => self.sink.error_with("missing-service", name.span, message, format!("did you mean `{known}`?")),
-                    None => self.sink.error("missing-service", name.span, message),
-                }
+                unknown_name("missing-service", name, message, self.services.keys().copied(), self.sink);
             }
+        }
+        let owner = service.options.shares_network_of().filter(|name| self.services.contains_key(name));
+        if let Some(workload) = owner.and_then(|name| self.id(Kind::ComposeService, name))
+            && !dependencies.iter().any(|dependency| dependency.workload == workload)
+        {
+            dependencies.push(Dependency { workload, condition: Condition::Started });
         }
         dependencies.sort();
         dependencies
@@ -417,22 +539,32 @@ impl Lower<'_> {
 
 /// Reports services that wait for each other.
 fn cycles(services: &BTreeMap<&str, &Service>, sink: &Sink) {
-    let mut done: BTreeSet<&str> = BTreeSet::new();
-    loop {
-        let before = done.len();
-        for (name, service) in services {
-            let known = |name: &str| services.contains_key(name) && !done.contains(name);
-            if !service.depends_on.iter().any(|dependency| known(&dependency.name.value)) {
-                done.insert(name);
+    let after = |service: &'_ Service| -> BTreeSet<String> {
+        let names = service.depends_on.iter().map(|dependency| dependency.name.value.as_str()).chain(service.options.shares_network_of());
+        names.filter(|name| services.contains_key(name)).map(str::to_owned).collect()
+    };
+    let mut waits: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut before: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (name, service) in services {
+        let after = after(service);
+        waits.insert(name, after.len());
+        after.into_iter().for_each(|dependency| before.entry(dependency).or_default().push(name));
+    }
+    let mut free: Vec<&str> = waits.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
+    while let Some(name) = free.pop() {
+        waits.remove(name);
+        for next in before.get(name).into_iter().flatten() {
+            if let Some(count) = waits.get_mut(next) {
+                *count -= 1;
+                if *count == 0 {
+                    free.push(next);
+                }
             }
         }
-        if done.len() == before {
-            break;
-        }
     }
-    let waiting: Vec<&str> = services.keys().copied().filter(|name| !done.contains(name)).collect();
-    if let Some(service) = waiting.first().and_then(|name| services.get(name)) {
+    if let Some(service) = waits.keys().next().and_then(|name| services.get(name)) {
         let span = service.depends_on.first().map_or(service.span, |dependency| dependency.name.span);
+        let waiting: Vec<&str> = waits.keys().copied().collect();
         sink.error("dependency-cycle", span, format!("these services wait for each other, so that none can start: {}", waiting.join(", ")));
     }
 }

@@ -3,6 +3,8 @@
 //! Maps are merged key by key, single values are replaced, lists are appended. Every value keeps the
 //! place where it is written.
 
+use std::collections::BTreeMap;
+
 use crate::manifest::node::{Located, Node, Value};
 
 /// Merges what `over` says into `base`.
@@ -36,14 +38,18 @@ fn maps(
     over: Vec<(Located<String>, Node)>,
     path: &mut Vec<String>,
 ) -> Vec<(Located<String>, Node)> {
+    let mut known: BTreeMap<String, usize> = base.iter().enumerate().map(|(index, (key, _))| (key.value.clone(), index)).collect();
     for (key, value) in over {
         path.push(key.value.clone());
-        match base.iter_mut().find(|(known, _)| known.value == key.value) {
+        match known.get(&key.value).and_then(|index| base.get_mut(*index)) {
             Some((_, old)) => {
                 let taken = std::mem::replace(old, Node { value: Value::Null, span: key.span });
                 *old = at(taken, value, path);
             }
-            None => base.push((key, value)),
+            None => {
+                known.insert(key.value.clone(), base.len());
+                base.push((key, value));
+            }
         }
         path.pop();
     }
@@ -52,14 +58,22 @@ fn maps(
 
 /// Appends a list; what mounts at the same place, or says the same, is replaced.
 fn lists(mut base: Vec<Node>, over: Vec<Node>, key: &str) -> Vec<Node> {
+    let same = |item: &Node| match key {
+        "volumes" | "devices" | "configs" | "secrets" => target(item),
+        _ => Some(plain(item)),
+    };
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, item) in base.iter().enumerate() {
+        known.extend(same(item).map(|name| (name, index)).filter(|(name, _)| !known.contains_key(name)));
+    }
     for item in over {
-        let same = |known: &Node| match key {
-            "volumes" | "devices" | "configs" | "secrets" => target(known).is_some() && target(known) == target(&item),
-            _ => plain(known) == plain(&item),
-        };
-        match base.iter_mut().find(|known| same(known)) {
-            Some(known) => *known = item,
-            None => base.push(item),
+        let name = same(&item);
+        match name.as_ref().and_then(|name| known.get(name)).and_then(|index| base.get_mut(*index)) {
+            Some(old) => *old = item,
+            None => {
+                known.extend(name.map(|name| (name, base.len())));
+                base.push(item);
+            }
         }
     }
     base

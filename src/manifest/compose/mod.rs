@@ -14,6 +14,7 @@ mod mount;
 mod port;
 mod scalar;
 mod service;
+mod update;
 mod volume;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use std::collections::BTreeMap;
 use crate::desired::{Desired, NetworkOptions, VolumeOptions};
 use crate::name::Name;
 
-use super::cursor::{Cursor, Fields};
+use super::cursor::{Cursor, Fields, nearest};
 use super::load;
 use super::node::{Located, Node, Span, Value};
 use super::scalar::Schema;
@@ -54,10 +55,27 @@ struct Declared<T> {
 
 /// Where the bytes of a config or secret come from.
 enum FileSource {
+    /// A file of the host, by its name in the application's folder of secrets.
+    External(Located<String>),
     /// A file of the repository.
     Path(Located<String>),
     /// They are written down.
     Inline(String),
+}
+
+/// So many bytes of files and variables may all services have together: what is asked for is held in memory.
+const MOST_BYTES: usize = 64 << 20;
+/// A path of the kernel has at most so many bytes.
+const LONGEST_PATH: usize = 4095;
+
+/// Reports a name that is not known, with the one that may be meant. In a file that is wrong everywhere
+/// nobody looks for that any more.
+fn unknown_name<'w>(rule: &str, name: &Located<String>, message: String, known: impl Iterator<Item = &'w str>, sink: &Sink) {
+    let meant = if sink.errors() < 100 { nearest(&name.value, known) } else { None };
+    match meant {
+        Some(known) => sink.error_with(rule, name.span, message, format!("did you mean `{known}`?")),
+        None => sink.error(rule, name.span, message),
+    }
 }
 
 /// Builds the desired state of a project. It is meant to be used only if the sink has no errors.
@@ -250,12 +268,25 @@ fn sources(fields: &mut Fields<'_>, name: &'static str) -> BTreeMap<String, File
         let source = entry.fields(|fields| {
             let path = fields.get("file").and_then(|field| scalar::text(&field)).map(FileSource::Path);
             let inline = fields.get("content").and_then(|field| scalar::text(&field)).map(|text| FileSource::Inline(text.value));
-            let refused = ["environment", "external"].iter().any(|name| fields.get(name).is_some());
+            // Files that are not external are named by their content.
+            let mut host_name = scalar::text_of(fields, "name");
+            let is_external = external(fields, &mut host_name);
+            let external = is_external
+                .then(|| FileSource::External(Located { value: host_name.unwrap_or_else(|| name.value.clone()), span: name.span }));
+            let refused = fields.get("environment").is_some();
             close(fields, attribute::FILE);
-            if path.is_none() && inline.is_none() && !refused {
-                entry.sink.error("missing-field", entry.span(), format!("`{}` has neither `file` nor `content`", entry.path()));
+            let sources: Vec<FileSource> = [path, inline, external].into_iter().flatten().collect();
+            match sources.len() {
+                0 if !refused => {
+                    entry.sink.error("missing-field", entry.span(), format!("`{}` has neither `file` nor `content`", entry.path()));
+                }
+                0 | 1 => {}
+                _ => {
+                    let message = format!("`{}` has more than one of `file`, `content` and `external`", entry.path());
+                    entry.sink.error("contradiction", entry.span(), message);
+                }
             }
-            path.or(inline)
+            sources.into_iter().next()
         });
         Some((name.value.clone(), source.flatten()?))
     };

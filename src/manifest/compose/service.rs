@@ -4,17 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::desired::{
-    Condition, HealthCheck, Healthcheck, HostPort, OnFailure, Options, Protocol, PullPolicy, Range, Resources, Restart, field,
-};
+use crate::desired::{Condition, HealthCheck, Healthcheck, HostPort, Options, Protocol, PullPolicy, Range, Resources, Restart, field};
 use crate::manifest::cursor::{Cursor, Fields};
 use crate::manifest::image;
 use crate::manifest::node::{Located, Span, Value};
 
-use super::attribute::{self, DEPLOY, ENDPOINT, HEALTHCHECK, RESTART, SERVICE, UPDATE};
+use super::attribute::{self, DEPENDENCY, DEPLOY, ENDPOINT, HEALTHCHECK, SERVICE};
 use super::label::{self, Wishes};
+use super::update::Update;
 use super::volume::{self, Reference, Volume};
-use super::{port, scalar};
+use super::{port, scalar, update};
 
 /// A service, as written.
 pub struct Service {
@@ -38,8 +37,10 @@ pub struct Service {
     pub configs: Vec<Reference>,
     /// Secrets.
     pub secrets: Vec<Reference>,
-    /// Networks in order, each with further names of the service.
-    pub networks: Vec<(Located<String>, BTreeSet<String>)>,
+    /// Networks in order.
+    pub networks: Vec<(Located<String>, Endpoint)>,
+    /// The hardware address on the first network, and where it is written.
+    pub mac: Option<Located<String>>,
     /// Services that come first.
     pub depends_on: Vec<Dependency>,
     /// How many replicas, and where that is written.
@@ -86,6 +87,15 @@ pub struct Service {
     pub options: Options,
 }
 
+/// A service on a network, as written.
+#[derive(Default)]
+pub struct Endpoint {
+    /// Further names of the service.
+    pub aliases: BTreeSet<String>,
+    /// Its hardware address, and where that is written.
+    pub mac: Option<Located<String>>,
+}
+
 /// A file with variables.
 pub struct EnvFile {
     /// Its path, and where that is written.
@@ -106,17 +116,6 @@ pub struct Dependency {
     pub required: bool,
 }
 
-/// How replicas are replaced, as far as it is written.
-#[derive(Default)]
-pub struct Update {
-    /// New ones first (`true`), or old ones.
-    pub start_first: Option<bool>,
-    /// So many at a time; 0 is all.
-    pub parallelism: Option<u32>,
-    /// What follows a rollout that fails.
-    pub on_failure: Option<OnFailure>,
-}
-
 /// Decodes a service.
 pub fn decode(field: &Cursor<'_>) -> Option<Service> {
     field.fields(|fields| {
@@ -125,6 +124,7 @@ pub fn decode(field: &Cursor<'_>) -> Option<Service> {
         let (labels, wishes) = label::read(fields);
         let (groups, group_names) = groups(fields);
         let mut options = options(fields);
+        options.pids_limit = limit(fields, "pids_limit").or(deploy.pids);
         options.written = written(fields, deploy.restart.is_some());
         let (restart, retries) = restart(fields, deploy.restart);
         options.retries = retries;
@@ -144,6 +144,7 @@ pub fn decode(field: &Cursor<'_>) -> Option<Service> {
             configs: fields.items("configs").iter().filter_map(volume::reference).collect(),
             secrets: fields.items("secrets").iter().filter_map(volume::reference).collect(),
             networks: networks(fields),
+            mac: fields.get("mac_address").and_then(|field| mac(&field)),
             depends_on: dependencies(fields),
             replicas: replicas(fields, deploy.replicas),
             update: deploy.update,
@@ -179,13 +180,12 @@ fn written(fields: &mut Fields<'_>, deploys_restart: bool) -> BTreeMap<String, S
         (field::MEMORY_LIMIT, "mem_limit"),
         (field::MEMORY_REQUEST, "mem_reservation"),
         (field::CPU_LIMIT, "cpus"),
+        (field::CPU_WEIGHT, "cpu_shares"),
+        (field::PIDS, "pids_limit"),
         ("deploy.replicas", "scale"),
     ];
-    let mut written: BTreeMap<String, String> = other
-        .into_iter()
-        .filter(|(_, name)| fields.get(name).is_some())
-        .map(|(path, name)| (path.to_owned(), name.to_owned()))
-        .collect();
+    let mut written: BTreeMap<String, String> =
+        other.into_iter().filter(|(_, name)| fields.get(name).is_some()).map(|(path, name)| (path.to_owned(), name.to_owned())).collect();
     if deploys_restart && fields.get("restart").is_none() {
         written.insert(field::RESTART.to_owned(), "deploy.restart_policy.condition".to_owned());
     }
@@ -264,22 +264,40 @@ fn env_files(fields: &mut Fields<'_>) -> Vec<EnvFile> {
     field.items().iter().filter_map(read).collect()
 }
 
-fn networks(fields: &mut Fields<'_>) -> Vec<(Located<String>, BTreeSet<String>)> {
+fn networks(fields: &mut Fields<'_>) -> Vec<(Located<String>, Endpoint)> {
     let Some(field) = fields.get("networks") else { return Vec::new() };
     if let Value::List(_) = field.node().value {
-        return scalar::texts(&field).into_iter().map(|name| (name, BTreeSet::new())).collect();
+        return scalar::texts(&field).into_iter().map(|name| (name, Endpoint::default())).collect();
     }
-    let read = |(name, endpoint): (&Located<String>, Cursor<'_>)| {
-        let mut aliases = BTreeSet::new();
-        if !endpoint.node().is_null() {
-            endpoint.fields(|fields| {
-                aliases.extend(scalar::texts_of(fields, "aliases"));
+    let read = |(name, written): (&Located<String>, Cursor<'_>)| {
+        let mut endpoint = Endpoint::default();
+        if !written.node().is_null() {
+            written.fields(|fields| {
+                endpoint.aliases.extend(scalar::texts_of(fields, "aliases"));
+                endpoint.mac = fields.get("mac_address").and_then(|field| mac(&field));
                 close(fields, ENDPOINT);
             });
         }
-        (name.clone(), aliases)
+        (name.clone(), endpoint)
     };
     field.entries().into_iter().map(read).collect()
+}
+
+/// Returns a hardware address in the engine's form: six pairs of digits with colons between.
+fn mac(field: &Cursor<'_>) -> Option<Located<String>> {
+    let text = scalar::text(field)?;
+    let value = text.value.to_ascii_lowercase().replace('-', ":");
+    let pairs: Vec<&str> = value.split(':').collect();
+    let valid = pairs.len() == 6 && pairs.iter().all(|pair| pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    if !valid {
+        field.error_with(
+            "bad-address",
+            format!("is no hardware address: `{}`", text.value.escape_debug()),
+            "write it as `02:42:ac:11:00:02`",
+        );
+        return None;
+    }
+    Some(Located { value, span: text.span })
 }
 
 fn dependencies(fields: &mut Fields<'_>) -> Vec<Dependency> {
@@ -299,8 +317,9 @@ fn dependencies(fields: &mut Fields<'_>) -> Vec<Dependency> {
             entry.fields(|fields| {
                 dependency.condition = fields.choice("condition", &words);
                 dependency.required = fields.get("required").and_then(|field| scalar::flag(&field)).unwrap_or(true);
-                if let Some(restart) = fields.get("restart").filter(|restart| scalar::flag(restart) == Some(true)) {
-                    restart.error_with("unsupported-field", "is not supported", "a service that loses its connection has to connect again");
+                // The default may be written.
+                if fields.get("restart").is_none_or(|restart| scalar::flag(&restart) != Some(false)) {
+                    close(fields, DEPENDENCY);
                 }
             });
         }
@@ -315,6 +334,7 @@ struct Deploy {
     replicas: Option<Located<u32>>,
     update: Update,
     resources: Resources,
+    pids: Option<u64>,
     restart: Option<(Restart, Option<u32>)>,
 }
 
@@ -322,11 +342,13 @@ fn deploy(fields: &mut Fields<'_>) -> Deploy {
     let Some(field) = fields.get("deploy") else { return Deploy::default() };
     let decode = |fields: &mut Fields<'_>| {
         fields.only("mode", &Value::Text("replicated".to_owned()), "the number of replicas is fixed");
+        let (resources, pids) = fields.get("resources").and_then(|field| field.fields(deploy_resources)).unwrap_or_default();
         let deploy = Deploy {
             replicas: count(fields, "replicas"),
-            update: fields.get("update_config").and_then(|field| field.fields(update)).unwrap_or_default(),
-            resources: fields.get("resources").and_then(|field| field.fields(deploy_resources)).unwrap_or_default(),
-            restart: fields.get("restart_policy").and_then(|field| field.fields(restart_policy)),
+            update: update::read(fields),
+            resources,
+            pids,
+            restart: fields.get("restart_policy").and_then(|field| field.fields(update::restart_policy)),
         };
         close(fields, DEPLOY);
         deploy
@@ -334,7 +356,7 @@ fn deploy(fields: &mut Fields<'_>) -> Deploy {
     field.fields(decode).unwrap_or_default()
 }
 
-fn count(fields: &mut Fields<'_>, name: &'static str) -> Option<Located<u32>> {
+pub(super) fn count(fields: &mut Fields<'_>, name: &'static str) -> Option<Located<u32>> {
     let field = fields.get(name)?;
     let value = u32::try_from(scalar::integer(&field, 0..=10_000)?).ok()?;
     Some(Located { value, span: field.node().span })
@@ -349,29 +371,6 @@ fn replicas(fields: &mut Fields<'_>, deploy: Option<Located<u32>>) -> Option<Loc
         _ => {}
     }
     scale.or(deploy)
-}
-
-fn update(fields: &mut Fields<'_>) -> Update {
-    let start_first = fields.get("order").is_some().then(|| fields.choice("order", &[("stop-first", false), ("start-first", true)]));
-    let words = [("pause", OnFailure::Pause), ("rollback", OnFailure::Rollback), ("continue", OnFailure::Continue)];
-    let update = Update {
-        start_first,
-        parallelism: count(fields, "parallelism").map(|count| count.value),
-        on_failure: fields.get("failure_action").is_some().then(|| fields.choice("failure_action", &words)),
-    };
-    close(fields, UPDATE);
-    update
-}
-
-fn restart_policy(fields: &mut Fields<'_>) -> (Restart, Option<u32>) {
-    let restart = fields.choice("condition", &[("any", Restart::Always), ("on-failure", Restart::OnFailure), ("none", Restart::No)]);
-    let attempts = fields.get("max_attempts");
-    let retries = attempts.as_ref().and_then(|field| u32::try_from(scalar::integer(field, 0..=i64::from(u16::MAX))?).ok());
-    if let (Some(attempts), Restart::Always | Restart::No) = (attempts, restart) {
-        attempts.error("unsupported-field", "is supported with the condition `on-failure` only");
-    }
-    close(fields, RESTART);
-    (restart, retries.filter(|retries| *retries > 0))
 }
 
 fn restart(fields: &mut Fields<'_>, deploy: Option<(Restart, Option<u32>)>) -> (Restart, Option<u32>) {
@@ -395,30 +394,43 @@ fn restart(fields: &mut Fields<'_>, deploy: Option<(Restart, Option<u32>)>) -> (
     }
 }
 
-fn deploy_resources(fields: &mut Fields<'_>) -> Resources {
+/// Returns limits and reservations, and how many processes there may be.
+fn deploy_resources(fields: &mut Fields<'_>) -> (Resources, Option<u64>) {
     const DEVICES: &str = "devices cannot be reserved yet";
+    let mut pids = None;
     let mut part = |name| {
         let decode = |fields: &mut Fields<'_>| {
             let part =
                 (fields.get("cpus").and_then(|field| scalar::cores(&field)), fields.get("memory").and_then(|field| scalar::bytes(&field)));
-            fields.refuse(&[
-                ("pids", "the number of processes cannot be limited yet"),
-                ("devices", DEVICES),
-                ("generic_resources", DEVICES),
-            ]);
+            if name == "limits" {
+                pids = limit(fields, "pids");
+            }
+            fields.refuse(&[("devices", DEVICES), ("generic_resources", DEVICES)]);
             part
         };
         fields.get(name).and_then(|field| field.fields(decode)).unwrap_or_default()
     };
     let ((cpu_limit, memory_limit), (cpu_request, memory_request)) = (part("limits"), part("reservations"));
-    Resources { cpu_limit, memory_limit, cpu_request, memory_request }
+    (Resources { cpu_limit, memory_limit, cpu_request, memory_request }, pids)
+}
+
+/// Returns a limit of which -1 and 0 mean that there is none.
+fn limit(fields: &mut Fields<'_>, name: &'static str) -> Option<u64> {
+    let number = fields.get(name).and_then(|field| scalar::integer(&field, -1..=i64::from(u32::MAX)))?;
+    u64::try_from(number).ok().filter(|number| *number > 0)
+}
+
+/// Returns the share of cores that Docker's relative weight stands for: the least that comes to it again.
+fn share(weight: i64) -> Option<u64> {
+    let weight = u64::try_from(weight).ok().filter(|weight| *weight > 0)?;
+    Some((weight * 1_000_000_000).div_ceil(1024))
 }
 
 fn resources(fields: &mut Fields<'_>, deploy: Resources) -> Resources {
     Resources {
         cpu_limit: fields.get("cpus").and_then(|field| scalar::cores(&field)).or(deploy.cpu_limit),
         memory_limit: fields.get("mem_limit").and_then(|field| scalar::bytes(&field)).or(deploy.memory_limit),
-        cpu_request: deploy.cpu_request,
+        cpu_request: fields.get("cpu_shares").and_then(|field| share(scalar::integer(&field, 0..=1 << 18)?)).or(deploy.cpu_request),
         memory_request: fields.get("mem_reservation").and_then(|field| scalar::bytes(&field)).or(deploy.memory_request),
     }
 }
@@ -452,7 +464,7 @@ fn options(fields: &mut Fields<'_>) -> Options {
     let text = |(name, value): (Located<String>, Option<String>)| (name.value, value.unwrap_or_default());
     Options {
         container_name: container_name(fields),
-        network_mode: mode(fields, "network_mode", &["host", "none"], &["bridge"]),
+        network_mode: network_mode(fields),
         domainname: scalar::text_of(fields, "domainname"),
         extra_hosts: sorted(scalar::pairs_of(fields, "extra_hosts").into_iter().map(hosts).collect()),
         dns: scalar::texts_of(fields, "dns"),
@@ -467,10 +479,34 @@ fn options(fields: &mut Fields<'_>) -> Options {
         shm_size: fields.get("shm_size").and_then(|field| scalar::bytes(&field)),
         devices: devices(fields),
         pid: mode(fields, "pid", &["host"], &[]),
+        uts: mode(fields, "uts", &["host"], &[]),
+        cpuset: scalar::text_of(fields, "cpuset"),
+        memswap_limit: memswap_limit(fields),
+        oom_score_adj: fields.get("oom_score_adj").and_then(|field| scalar::integer(&field, -1000..=1000)).filter(|score| *score != 0),
+        cgroup_parent: scalar::text_of(fields, "cgroup_parent"),
+        runtime: scalar::text_of(fields, "runtime"),
         ipc: mode(fields, "ipc", &["host", "private", "shareable", "none"], &[]),
         platform: scalar::text_of(fields, "platform"),
         logging: logging(fields),
         ..Options::default()
+    }
+}
+
+/// A service's network namespace may be shared; only one that is here can be looked after.
+fn network_mode(fields: &mut Fields<'_>) -> Option<String> {
+    let shared = fields.get("network_mode").and_then(|field| scalar::text(&field)).filter(|text| text.value.starts_with("service:"));
+    match shared {
+        Some(text) => Some(text.value),
+        None => mode(fields, "network_mode", &["host", "none", "service:NAME"], &["bridge"]),
+    }
+}
+
+/// Returns bytes of memory and swap together; -1 is as much as there is.
+fn memswap_limit(fields: &mut Fields<'_>) -> Option<i64> {
+    let field = fields.get("memswap_limit")?;
+    match scalar::text(&field)?.value.as_str() {
+        "-1" => Some(-1),
+        _ => scalar::bytes(&field).and_then(|bytes| i64::try_from(bytes).ok()).filter(|bytes| *bytes > 0),
     }
 }
 
@@ -495,7 +531,7 @@ fn mode(fields: &mut Fields<'_>, name: &'static str, words: &[&str], ordinary: &
         let known = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
         let message = format!("cannot be `{}`; supported: {known}", text.escape_debug());
         match text.starts_with("service:") || text.starts_with("container:") {
-            true => field.error_with("unsupported-value", message, "a replica shares no namespace with another container yet"),
+            true => field.error_with("unsupported-value", message, "only the network of a service of the file can be shared"),
             false => field.error("unsupported-value", message),
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::manifest::cursor::{Cursor, Fields};
 use crate::manifest::node::{Located, Span, Value};
 
-use super::scalar;
+use super::{LONGEST_PATH, scalar};
 
 /// Something that is mounted, as written.
 pub struct Volume {
@@ -58,6 +58,14 @@ pub fn decode(cursor: &Cursor<'_>) -> Option<Volume> {
         Value::Map(_) => long(cursor)?,
         _ => short(cursor)?,
     };
+    let long = match &volume.source {
+        Source::Bind { path, .. } if path.len() > LONGEST_PATH => Some(path.len()),
+        _ => Some(volume.target.len()).filter(|length| *length > LONGEST_PATH),
+    };
+    if let Some(length) = long {
+        cursor.error("bad-path", format!("has a path of {length} characters, more than the {LONGEST_PATH} that the host can have"));
+        return None;
+    }
     check_target(cursor, &volume.target).then_some(volume)
 }
 

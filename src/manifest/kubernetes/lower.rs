@@ -111,6 +111,7 @@ impl Lower<'_> {
             exclusive,
             dependencies: Vec::new(),
             min_ready: written.min_ready,
+            delay: std::time::Duration::ZERO,
             settle: wishes.settle.unwrap_or(settings.settle),
             deadline: (deadline.as_secs() < NEVER).then_some(deadline),
             paused: written.paused,

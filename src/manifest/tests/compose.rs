@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::desired::{Amount, Exclusive, MountSource, Restart, Strategy, Workload};
+use crate::desired::{Amount, Condition, Dependency, Exclusive, External, MountSource, Restart, Secret, Strategy, Workload};
 
 const EXAMPLE: [(&str, &str); 5] = [
     ("compose.yaml", include_str!("../../../examples/repo/compose/compose.yaml")),
@@ -108,11 +108,11 @@ fn every_mistake_is_named_with_its_place() {
     image: 'Bad Image'
     privileged: perhaps
     cpu_quota: 5
-    network_mode: service:db
+    network_mode: container:db
     depends_on: [dp]
     volumes: [dat:/data, /only]
     ports: ['80:80/sctp']
-    deploy: { replicas: x, placement: {} , update_config: { delay: 1s } }
+    deploy: { replicas: x, placement: {} , update_config: { max_failure_ratio: 0.5 } }
   db:
     build: .
   loop-a: { image: a, depends_on: [loop-b] }
@@ -125,13 +125,13 @@ volumes: { data: }
         "compose.yaml:4:12: `services.web.image` is no image reference: `Bad Image`",
         "compose.yaml:5:17: `services.web.privileged` must be true or false, but is",
         "compose.yaml:6:5: `services.web.cpu_quota` is not supported -> write `deploy.resources` instead",
-        "compose.yaml:7:19: `services.web.network_mode` cannot be `service:db`",
+        "compose.yaml:7:19: `services.web.network_mode` cannot be `container:db`; supported: `host`, `none`, `service:NAME`",
         "compose.yaml:8:18: depends on `dp`, and there is no such service -> did you mean `db`?",
         "compose.yaml:9:15: there is no volume `dat` in `volumes` at the top -> did you mean `data`?",
         "compose.yaml:9:26: `services.web.volumes[1]` is a volume without a name, which is not supported",
         "compose.yaml:10:13: `services.web.ports[0]` has the protocol `sctp`; supported: `tcp`, `udp`",
         "`services.web.deploy.replicas` must be a whole number, but is",
-        "`services.web.deploy.update_config.delay` is not supported",
+        "`services.web.deploy.update_config.max_failure_ratio` is supported with the value 0 only, but is `0.5`",
         "compose.yaml:13:12: `services.db.build` is not supported without `image`: images are built elsewhere",
         "these services wait for each other, so that none can start: loop-a, loop-b",
         "the variable `X` is required: no X",
@@ -139,6 +139,132 @@ volumes: { data: }
     ] {
         assert!(found.contains(line), "{line}\n\n{found}");
     }
+}
+
+#[test]
+fn the_network_of_another_service_comes_with_all_that_belongs_to_it() {
+    let good = good(&[(
+        "compose.yaml",
+        "services: { vpn: { image: a:1, expose: [80] }, app: { image: b:1, network_mode: 'service:vpn', deploy: { replicas: 2 } } }",
+    )]);
+    let app = workload(&good, "app");
+    assert_eq!(app.strategy, Strategy::Rolling { surge: Amount::Count(0), unavailable: Amount::Count(1) });
+    assert!(app.template.networks.is_empty() && good.fronts.len() == 1);
+    assert_eq!(app.dependencies, [Dependency { workload: workload(&good, "vpn").id.clone(), condition: Condition::Started }]);
+    let found = found(
+        "services:
+  two: { image: a, deploy: { replicas: 2 } }
+  app: { image: b, network_mode: 'service:two', hostname: x, ports: ['80:80'], dns: 1.1.1.1 }
+  far: { image: b, network_mode: 'service:twoo' }
+  next: { image: b, network_mode: 'service:app' }
+",
+    );
+    for line in [
+        "compose.yaml:3:3: it shares the network of `two`, which must have exactly one replica for that",
+        "compose.yaml:3:3: `hostname` belongs to `two`, whose network it shares",
+        "compose.yaml:3:3: `ports` belongs to `two`, whose network it shares",
+        "compose.yaml:3:3: `dns` belongs to `two`, whose network it shares",
+        "compose.yaml:4:3: it shares the network of `twoo`, and there is no such service -> did you mean `two`?",
+        "compose.yaml:5:3: it shares the network of `app`, which has none of its own: name the one whose network it is",
+    ] {
+        assert!(found.contains(line), "{line}\n\n{found}");
+    }
+}
+
+#[test]
+fn what_can_be_passed_on_is() {
+    let desired = good(&[(
+        "compose.yaml",
+        "services:
+  web:
+    image: a:1
+    pids_limit: 100
+    cpuset: 0-1
+    cpu_shares: 512
+    memswap_limit: -1
+    oom_score_adj: -500
+    uts: host
+    cgroup_parent: m
+    runtime: runc
+    group_add: [audio, 7]
+    networks: { back: { mac_address: '02:42:ac:11:00:03' }, front: }
+    depends_on: { db: { condition: service_started, restart: false, required: false } }
+    deploy:
+      update_config: { order: start-first, delay: 5s, monitor: 10s, max_failure_ratio: 0 }
+      rollback_config: { order: start-first, parallelism: 1, monitor: 10s, failure_action: pause, max_failure_ratio: 0 }
+      restart_policy: { condition: on-failure, max_attempts: 3, delay: 0s, window: 0s }
+networks: { back: , front: }
+",
+    )]);
+    let web = workload(&desired, "web");
+    let options = &web.template.options;
+    assert_eq!((options.pids_limit, options.cpuset.as_deref(), options.memswap_limit), (Some(100), Some("0-1"), Some(-1)));
+    assert_eq!((options.oom_score_adj, options.uts.as_deref(), options.retries), (Some(-500), Some("host"), Some(3)));
+    assert_eq!(crate::desired::field::cpu_weight(web.template.containers[0].resources.cpu_request.expect("shares")), 512);
+    assert_eq!(options.group_names, ["7", "audio"]);
+    assert_eq!(options.macs, [("shop_back".to_owned(), "02:42:ac:11:00:03".to_owned())].into());
+    assert_eq!(web.exclusive, [Exclusive::Mac("02:42:ac:11:00:03".to_owned())]);
+    assert_eq!((web.delay.as_secs(), web.strategy), (10, Strategy::Rolling { surge: Amount::Count(0), unavailable: Amount::Count(1) }));
+    let found = found(
+        "services:
+  web:
+    image: a
+    mac_address: here
+    depends_on: { db: { restart: true } }
+    deploy:
+      rollback_config: { order: start-first, parallelism: 2, delay: 1s, failure_action: continue }
+      restart_policy: { delay: 5s, window: 1m }
+  db: { image: a, network_mode: host, mac_address: '02:42:ac:11:00:03' }
+",
+    );
+    for line in [
+        "compose.yaml:4:18: `services.web.mac_address` is no hardware address: `here`",
+        "`services.web.depends_on.db.restart` is not supported -> a service that loses its connection has to connect again",
+        "`services.web.deploy.rollback_config.order` differs from `update_config` -> a rollback goes as `update_config` says",
+        "`services.web.deploy.rollback_config.parallelism` differs from `update_config`",
+        "`services.web.deploy.rollback_config.delay` differs from `update_config`",
+        "`services.web.deploy.rollback_config.failure_action` is supported with the value `pause` only",
+        "`services.web.deploy.restart_policy.delay` is supported with the value 0 only, but is `5s`",
+        "`services.web.deploy.restart_policy.window` is supported with the value 0 only, but is `1m`",
+        "compose.yaml:9:53: `mac_address` contradicts `network_mode`",
+    ] {
+        assert!(found.contains(line), "{line}\n\n{found}");
+    }
+}
+
+#[test]
+fn external_files_come_from_the_folder_of_the_host() {
+    let text = "services: { web: { image: a:1, secrets: [db], configs: [app] } }
+secrets: { db: { external: true, name: db-2 } }
+configs: { app: { external: true } }
+";
+    let with = |external: External| {
+        let mut context = context();
+        context.settings.compose.external = external;
+        build(&Tree::of([("compose.yaml", text)]), &context)
+    };
+    let folder = |files: &[(&str, Result<&str, &str>)]| External::Folder {
+        path: "/etc/secrets".to_owned(),
+        files: files.iter().map(|(name, file)| ((*name).to_owned(), file.map(Secret::new).map_err(str::to_owned))).collect(),
+    };
+    let hash = |password: &str| {
+        let desired = with(folder(&[("db-2", Ok(password)), ("app", Ok("x"))])).expect("good");
+        assert!(!format!("{desired:?}").contains(password), "a secret is printed");
+        assert_eq!(desired.contents.len(), 2);
+        workload(&desired, "web").hash.clone()
+    };
+    assert_eq!(hash("hunter2"), hash("hunter2"));
+    assert_ne!(hash("hunter2"), hash("hunter3"));
+    let refused = |external| lines(&with(external).expect_err("refused"));
+    assert_eq!(
+        refused(folder(&[("db", Ok("x")), ("app", Err("permission denied"))])),
+        "compose.yaml:2:12: secret `db-2` is external, and there is no file `/etc/secrets/db-2` -> there, each config and secret \
+         that is not in the repository is one file\n\
+         compose.yaml:3:12: config `app` is external, and `/etc/secrets/app` cannot be read: permission denied\n"
+    );
+    assert!(refused(External::Nowhere).contains("names no folder for it -> write `secretsFolder: FOLDER` in the Application"));
+    let unknown = with(External::Unknown).expect("only looked at");
+    assert!(lines(&unknown.findings).contains("note: secret `db-2` is external: whether the host has it is not known here"));
 }
 
 #[test]

@@ -122,6 +122,18 @@ impl Host {
         container.published = workload.template.ports.iter().cloned().collect();
         container.care = Some(Care::new(workload, desired));
         container.fields = fields(workload);
+        if let Some(name) = workload.template.options.shares_network_of() {
+            let owner = self.live.containers.iter().rev().find(|known| {
+                let is_owner = |labels: &Labels| labels.is_replica() && labels.object.name.as_str() == name;
+                known.is_running() && !known.leaving && known.labels.as_ref().is_some_and(is_owner)
+            });
+            let Some(owner) = owner else {
+                let message = format!("failed to create {replica}: the replica whose network it shares does not run");
+                return Err(Failure { class: Class::Host, message });
+            };
+            let mode = Field { value: format!("container:{}", owner.id), inherited: false };
+            container.fields.insert(field::NETWORK_MODE.to_owned(), mode);
+        }
         for mount in &wanted.mounts {
             let volume = match &mount.source {
                 MountSource::Volume(id) => desired.volumes.get(id).map(|volume| volume.host_name.clone()),

@@ -59,6 +59,7 @@ pub fn deployment(name: &str, image: &str) -> Deployment {
         host_port: None,
         readiness: true,
         min_ready: Duration::ZERO,
+        delay: Duration::ZERO,
         deadline: Duration::from_secs(60),
         paused: false,
         on_failure: OnFailure::Rollback,

@@ -191,7 +191,9 @@ impl World {
     pub fn replica(&mut self, workload: &str, number: usize) -> Option<&mut Container> {
         let of = |container: &Container| {
             let labels = container.labels.as_ref()?;
-            (matches!(labels.object.kind, Kind::Deployment | Kind::ComposeService) && labels.object.name.as_str() == workload && !container.leaving)
+            (matches!(labels.object.kind, Kind::Deployment | Kind::ComposeService)
+                && labels.object.name.as_str() == workload
+                && !container.leaving)
                 .then(|| container.name.clone())
         };
         let containers = &mut self.run.host.live_mut().containers;
