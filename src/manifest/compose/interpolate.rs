@@ -37,6 +37,7 @@ impl<'a> Variables<'a> {
                     self.report(node.span, sink);
                     *text = replaced;
                 }
+                Err(problem) if self.left == 0 => sink.error("too-large", node.span, problem),
                 Err(problem) => sink.error_with("interpolation", node.span, problem, "write `$$` for a dollar sign"),
             },
             Value::List(items) => items.iter_mut().for_each(|item| self.replace(item, sink)),

@@ -226,7 +226,7 @@ networks: { back: , front: }
         "`services.web.deploy.rollback_config.failure_action` is supported with the value `pause` only",
         "`services.web.deploy.restart_policy.delay` is supported with the value 0 only, but is `5s`",
         "`services.web.deploy.restart_policy.window` is supported with the value 0 only, but is `1m`",
-        "compose.yaml:9:53: `mac_address` contradicts `network_mode`",
+        "compose.yaml:9:52: `mac_address` contradicts `network_mode`",
     ] {
         assert!(found.contains(line), "{line}\n\n{found}");
     }
