@@ -3,6 +3,7 @@
 mod address;
 mod away;
 mod change;
+mod compose;
 mod content;
 mod event;
 mod failure;
