@@ -26,6 +26,8 @@ pub(super) const NAME: &str = "dev.driftless.name";
 pub(super) const PLATFORM: &str = "dev.driftless.platform";
 /// The hardware addresses that the author asked for, as JSON: the engine tells them only while it runs.
 pub(super) const MACS: &str = "dev.driftless.macs";
+/// The author's driver of logs and its options, as JSON: the engine adds its own to them.
+pub(super) const LOGGING: &str = "dev.driftless.logging";
 /// The author's limit of memory and swap together: the engine tells it also where nobody asked.
 pub(super) const SWAP: &str = "dev.driftless.memswap";
 /// What the agent does for a replica, as JSON.
@@ -70,9 +72,10 @@ pub(super) fn replica(desired: &Desired, workload: &Workload, id: &ObjectId, con
             ("io.kubernetes.container.name", container.name.to_string()),
         ]),
     });
-    let Options { container_name, platform, macs, memswap_limit, .. } = &workload.template.options;
+    let Options { container_name, platform, macs, memswap_limit, logging, .. } = &workload.template.options;
     labels.extend(container_name.iter().map(|name| (NAME.to_owned(), name.clone())));
     labels.extend(platform.iter().map(|platform| (PLATFORM.to_owned(), platform.clone())));
+    labels.extend(logging.iter().map(|logging| (LOGGING.to_owned(), json(logging))));
     labels.extend(memswap_limit.iter().map(|bytes| (SWAP.to_owned(), bytes.to_string())));
     if !macs.is_empty() {
         labels.insert(MACS.to_owned(), json(macs));

@@ -178,10 +178,7 @@ pub(super) fn read(config: &ContainerConfig, host: &HostConfig, networks: &[(&St
         oom_score_adj: host.oom_score_adj.filter(|score| *score != 0),
         cgroup_parent: text(&host.cgroup_parent),
         runtime: text(&host.runtime),
-        logging: host.log_config.as_ref().map(|config| {
-            let options = config.config.clone().unwrap_or_default().into_iter().collect();
-            (config.typ.clone().unwrap_or_default(), options)
-        }),
+        logging: labels.get(label::LOGGING).and_then(|logging| serde_json::from_str(logging).ok()),
         tmpfs: host.tmpfs.clone().unwrap_or_default().into_iter().collect(),
         no_copy: no_copy(host),
         retries: number(policy).and_then(|number| u32::try_from(number).ok()),
@@ -198,7 +195,6 @@ pub(super) fn usual(read: &Options, image: &ImageConfig) -> Options {
         // Which of the two is the engine's own setting.
         ipc: read.ipc.clone().filter(|ipc| matches!(ipc.as_str(), "private" | "shareable")),
         runtime: read.runtime.clone().filter(|runtime| runtime == "runc"),
-        logging: read.logging.clone().filter(|(_, options)| options.is_empty()),
         ..Options::default()
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::desired;
 use crate::desired::{
     Amount, Backend, Condition, Container, Content, ContentId, Dependency, Desired, Exclusive, Front, Goal, Identity, MountSource, Network,
-    Probes, Protocol, ServicePort, Spec, Strategy, Template, Text, Volume, Workload, field,
+    Probes, Protocol, ServicePort, Spec, Strategy, Template, Text, Volume, Workload,
 };
 use crate::manifest::node::{Located, Span};
 use crate::manifest::sink::Sink;
@@ -63,14 +63,15 @@ pub fn lower(project: &Project, variables: &BTreeMap<String, String>, tree: &Tre
     lower.all()
 }
 
-struct Lower<'a> {
-    project: &'a Project,
+/// What a project is lowered with.
+pub(super) struct Lower<'a> {
+    pub(super) project: &'a Project,
     variables: &'a BTreeMap<String, String>,
     tree: &'a Tree,
     context: &'a Context,
-    sink: &'a Sink,
+    pub(super) sink: &'a Sink,
     mounts: Mounts<'a>,
-    services: BTreeMap<&'a str, &'a Service>,
+    pub(super) services: BTreeMap<&'a str, &'a Service>,
     /// Names of all services, enabled or not.
     written: BTreeSet<&'a str>,
     /// How many replicas write each volume.
@@ -132,51 +133,6 @@ impl Lower<'_> {
                 *self.writers.entry(name.clone()).or_default() += replicas;
             }
         }
-    }
-
-    /// Returns a network's name on the host.
-    fn network_name(&self, name: &str) -> String {
-        let project = &self.project.name;
-        match self.project.networks.get(name) {
-            Some(declared) if declared.external => declared.name.clone().unwrap_or_else(|| name.to_owned()),
-            Some(declared) => declared.name.clone().unwrap_or_else(|| format!("{project}_{name}")),
-            None => format!("{project}_{name}"),
-        }
-    }
-
-    /// Returns the names on the host of a service's networks, each with further names of the service.
-    fn endpoints(&self, service: &Service) -> Vec<(String, BTreeSet<String>)> {
-        if service.options.network_mode.is_some() {
-            if let Some((name, _)) = service.networks.first() {
-                self.sink.error("contradiction", name.span, "`networks` contradicts `network_mode`");
-            }
-            return Vec::new();
-        }
-        for (name, _) in &service.networks {
-            if name.value != "default" && !self.project.networks.contains_key(&name.value) {
-                let message = format!("there is no network `{}` in `networks` at the top", name.value.escape_debug());
-                unknown_name("missing-network", name, message, self.project.networks.keys().map(String::as_str), self.sink);
-            }
-        }
-        match service.networks.is_empty() {
-            true => vec![(self.network_name("default"), BTreeSet::new())],
-            false => service.networks.iter().map(|(name, endpoint)| (self.network_name(&name.value), endpoint.aliases.clone())).collect(),
-        }
-    }
-
-    /// Returns what the file calls the networks of a service, which have other names on the host.
-    fn network_paths(&self, service: &Service) -> BTreeMap<String, String> {
-        let names = service.networks.iter().map(|(name, _)| name.value.as_str()).chain(service.networks.is_empty().then_some("default"));
-        let paths = |name: &str| {
-            let host_name = self.network_name(name);
-            let path = |below: &str| format!("networks.{name}{below}");
-            [
-                (field::network(&host_name), path("")),
-                (field::aliases(&host_name), path(".aliases")),
-                (field::mac(&host_name), path(".mac_address")),
-            ]
-        };
-        names.flat_map(paths).collect()
     }
 
     /// Returns the ports that others on its networks use.
@@ -283,64 +239,6 @@ impl Lower<'_> {
         let volumes = found.writes.iter().filter(alone).cloned().map(Exclusive::Volume);
         let all: BTreeSet<Exclusive> = ports.chain(volumes).chain(self.macs(service).into_values().map(Exclusive::Mac)).collect();
         all.into_iter().collect()
-    }
-
-    /// Returns hardware addresses by the name on the host of the network; that of the service is for its first.
-    fn macs(&self, service: &Service) -> BTreeMap<String, String> {
-        if service.options.network_mode.is_some() {
-            if let Some(mac) = &service.mac {
-                self.sink.error("contradiction", mac.span, "`mac_address` contradicts `network_mode`");
-            }
-            return BTreeMap::new();
-        }
-        let first = service.networks.first().map_or("default", |(name, _)| name.value.as_str());
-        let mut macs: BTreeMap<String, String> = service
-            .networks
-            .iter()
-            .filter_map(|(name, endpoint)| Some((self.network_name(&name.value), endpoint.mac.as_ref()?.value.clone())))
-            .collect();
-        if let Some(mac) = &service.mac
-            && macs.insert(self.network_name(first), mac.value.clone()).is_some_and(|other| other != mac.value)
-        {
-            self.sink.error("contradiction", mac.span, format!("`mac_address` contradicts that of network `{first}`"));
-        }
-        macs
-    }
-
-    /// A replica in the network namespace of another has what that one has, and nothing of its own.
-    fn check_shared_network(&self, service: &Service) {
-        let Some(name) = service.options.shares_network_of() else { return };
-        let error = |message: String| self.sink.error("shared-network", service.span, message);
-        match self.services.get(name) {
-            None => {
-                let message = format!("it shares the network of `{}`, and there is no such service", name.escape_debug());
-                let name = Located { value: name.to_owned(), span: service.span };
-                unknown_name("missing-service", &name, message, self.services.keys().copied(), self.sink);
-            }
-            Some(owner) if owner.replicas.as_ref().is_some_and(|replicas| replicas.value != 1) => {
-                error(format!("it shares the network of `{name}`, which must have exactly one replica for that"));
-            }
-            Some(owner) if owner.options.network_mode.is_some() => {
-                error(format!("it shares the network of `{name}`, which has none of its own: name the one whose network it is"));
-            }
-            Some(_) => {}
-        }
-        let options = &service.options;
-        for (attribute, is_written) in [
-            ("ports", !service.ports.is_empty()),
-            ("expose", !service.expose.is_empty()),
-            ("hostname", service.hostname.is_some()),
-            ("domainname", options.domainname.is_some()),
-            ("extra_hosts", !options.extra_hosts.is_empty()),
-            ("dns", !options.dns.is_empty()),
-            ("dns_search", !options.dns_search.is_empty()),
-            ("dns_opt", !options.dns_options.is_empty()),
-            ("uts", options.uts.is_some()),
-        ] {
-            if is_written {
-                error(format!("`{attribute}` belongs to `{name}`, whose network it shares"));
-            }
-        }
     }
 
     fn template(&mut self, id: &ObjectId, service: &Service, found: mount::Found, has_front: bool) -> Template {

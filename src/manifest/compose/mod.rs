@@ -11,6 +11,8 @@ mod label;
 mod lower;
 mod merge;
 mod mount;
+mod network;
+mod option;
 mod port;
 mod scalar;
 mod service;

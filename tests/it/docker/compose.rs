@@ -2,7 +2,6 @@
 //! changes by hand is seen.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bollard::models::{ContainerUpdateBody, NetworkConnectRequest};
 use driftless::desired::{Desired, Settings};
@@ -75,7 +74,7 @@ async fn every_option_that_is_asked_for_reads_back_and_no_other() {
     stop_grace_period: 1s
     init: true
     security_opt: ['no-new-privileges:true']
-    group_add: [audio, '7']
+    group_add: ['5', '7']
     ulimits: { nofile: { soft: 100, hard: 200 }, nproc: 50 }
     sysctls: { net.ipv4.ip_forward: 1 }
     shm_size: 32m
@@ -130,12 +129,12 @@ volumes: { data: }
 #[tokio::test]
 async fn a_replica_that_asks_for_nothing_has_nothing_that_differs() {
     let Some(bench) = docker_or_skip().await else { return };
-    let desired = project(&bench, "services: { web: { image: IMAGE, privileged: true } }").await;
+    let desired = project(&bench, "services: { web: { image: IMAGE, pid: host } }").await;
     let (_, live) = create(&bench, &desired, "web").await;
     let asked: Vec<&str> = live.fields.iter().filter(|(_, field)| !field.inherited).map(|(path, _)| path.as_str()).collect();
     let network = format!("{}_default", bench.namespace());
     let (aliases, network) = (format!("aliases[{network}]"), format!("networks[{network}]"));
-    assert_eq!(asked, [aliases.as_str(), "image", &network, "privileged", "restartPolicy", "terminationGracePeriodSeconds"]);
+    assert_eq!(asked, [aliases.as_str(), "image", &network, "pid", "restartPolicy", "terminationGracePeriodSeconds"]);
 }
 
 #[tokio::test]
@@ -150,7 +149,8 @@ async fn a_hardware_address_and_the_network_of_another_service_are_had() {
     )
     .await;
     let desired = Arc::new(desired);
-    let app = desired.workloads.keys().find(|id| id.name.as_str() == "app").expect("app").with_replica(Name::try_from("1").expect("a name"));
+    let app =
+        desired.workloads.keys().find(|id| id.name.as_str() == "app").expect("app").with_replica(Name::try_from("1").expect("a name"));
     let early = bench.docker.run(&Step::Create { replica: app }, &desired).await.expect_err("nobody's network");
     assert!(early.message.contains("the replica of `vpn`, whose network it shares, does not run"), "{}", early.message);
     let (vpn_id, vpn) = create(&bench, &desired, "vpn").await;
@@ -161,7 +161,6 @@ async fn a_hardware_address_and_the_network_of_another_service_are_had() {
     assert_eq!(app.fields["network_mode"].value, format!("container:{}", vpn.id));
     assert_eq!(drift(&bench, &desired).await, [] as [&str; 0]);
     // The namespace begins anew; its neighbour is left with one that is no more until it is restarted.
-    tokio::time::sleep(Duration::from_millis(10)).await;
     bench.run(Step::Restart { object: vpn_id, container: vpn.id.clone() }, &desired).await;
     let observed = Observed { live: bench.docker.read().await.expect("a snapshot"), ..Observed::default() };
     let steps = plan(&desired, &Claims::default(), &observed, observed.live.at).steps;
