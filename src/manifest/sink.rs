@@ -8,6 +8,8 @@ use super::node::Span;
 
 /// So many errors of one file are kept: a file that is wrong everywhere does not bury the others.
 const PER_FILE: usize = 100;
+/// A message with more bytes is cut.
+const LONGEST: usize = 2_000;
 
 /// The findings of one run, and the names of the files that spans refer to.
 #[derive(Debug, Default)]
@@ -64,7 +66,12 @@ impl Sink {
         findings
     }
 
-    fn add(&self, finding: Finding, file: u32) {
+    fn add(&self, mut finding: Finding, file: u32) {
+        // What an author wrote is part of it, and that may be a whole file.
+        if finding.message.len() > LONGEST {
+            finding.message.truncate(finding.message.floor_char_boundary(LONGEST));
+            finding.message.push('…');
+        }
         if finding.severity == Severity::Error {
             self.errors.set(self.errors.get() + 1);
             if let Some(left) = self.left.borrow_mut().get_mut(file as usize) {
