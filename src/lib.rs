@@ -14,6 +14,7 @@ pub mod observed;
 pub mod plan;
 pub mod reconcile;
 pub mod report;
+pub mod review;
 pub mod sim;
 pub mod time;
 pub mod traffic;
@@ -39,5 +40,7 @@ pub mod config;
 pub mod agent;
 #[cfg(feature = "agent")]
 pub mod cli;
+#[cfg(feature = "agent")]
+pub mod forge;
 #[cfg(feature = "agent")]
 pub mod http;

@@ -3,8 +3,9 @@
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::agent::Prepared;
+use crate::agent::{Prepared, View};
 use crate::config::{ApplicationFlags, Flags, Http};
+use crate::forge;
 use crate::http::{self, Server};
 
 use super::Context;
@@ -49,7 +50,18 @@ pub(super) async fn run(context: &Context, arguments: &Agent) -> Result<Exit, Er
         Some(options) => Some(Server::bind(&options).await?),
         None => None,
     };
-    prepared.run(&context.flags, |view| server.map(|server| server.start(view)), stop).await?;
+    let answers = forge::Options {
+        state: prepared.options().state.clone(),
+        installation: prepared.options().installation.clone(),
+        applications: prepared.options().applications.clone(),
+        hooks: server.is_some() && context.flags.hook_secret_file.is_some(),
+    };
+    let show = |view: View| {
+        let answering = forge::start(answers, &view).inspect_err(|error| tracing::error!(%error, "pull requests are not answered")).ok();
+        let call = answering.as_ref().map(forge::Answering::call);
+        (server.map(|server| server.start(view, call)), answering)
+    };
+    prepared.run(&context.flags, show, stop).await?;
     Ok(Exit::Done)
 }
 

@@ -30,18 +30,23 @@ pub(super) struct Read {
 /// If its files cannot be read. What is wrong in them is no error but findings.
 pub(super) async fn read(flags: &Flags, path: &Path, application: &Application) -> Result<Read, Error> {
     let (revision, tree) = git::read(path).await?;
+    // Nothing that depends on the key is shown or kept.
+    Ok(said(flags, &Key::new([0; 32]), application, &revision.id, tree))
+}
+
+/// Returns what the files of an application say at a revision.
+pub(super) fn said(flags: &Flags, key: &Key, application: &Application, revision: &str, tree: Tree) -> Read {
     let application = application.clone().below(&flags.state);
     let nobody = flags.owner.clone().unwrap_or_else(|| Name::try_from("nobody").expect("letters only"));
     let context = Context {
         application: application.name.clone(),
-        revision: revision.id,
-        // Nothing that depends on the key is shown or kept.
-        installation: Installation { owner: nobody, domain: flags.zone.clone(), layout: flags.layout(), key: Key::new([0; 32]) },
+        revision: revision.to_owned(),
+        installation: Installation { owner: nobody, domain: flags.zone.clone(), layout: flags.layout(), key: key.clone() },
         settings: application.settings.clone(),
         namespace: application.namespace.clone(),
         format: application.format,
     };
-    Ok(Read { desired: build(&tree, &context), tree })
+    Read { desired: build(&tree, &context), tree }
 }
 
 /// Findings of some folders, with the files that they are about.

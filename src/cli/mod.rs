@@ -20,6 +20,7 @@ mod panic;
 mod plan;
 mod progress;
 mod retry;
+mod review;
 mod serve;
 mod session;
 mod status;
@@ -43,7 +44,7 @@ const EXIT_CODES: &str = "Exit codes:
   0   done, or in sync
   1   you must act: errors, a refusal, a failed rollout, host or repository out of reach
   2   the command line makes no sense
-  3   changes are pending (`plan` and `drift` with --exit-code)
+  3   changes are pending (`plan`, `drift` and `review` with --exit-code)
   70  a bug of driftless";
 
 /// What is in Git is what runs on Docker
@@ -76,6 +77,7 @@ enum Command {
     Status(status::Status),
     History(history::History),
     Retry(retry::Retry),
+    Review(review::Review),
     Badge(badge::Badge),
     Agent(agent::Agent),
     Serve(serve::Serve),
@@ -143,6 +145,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
             Command::History(arguments) => history::run(context, &arguments).await,
             Command::Badge(arguments) => badge::run(context, &arguments).await,
             Command::Retry(arguments) => retry::run(context, &arguments).await,
+            Command::Review(arguments) => review::run(context, &arguments).await,
             Command::Agent(arguments) => agent::run(context, &arguments).await,
             Command::Serve(arguments) => serve::run(context, &arguments).await,
             Command::Uninstall(arguments) => uninstall::run(context, &arguments).await,

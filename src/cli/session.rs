@@ -1,6 +1,5 @@
 //! Who answers a request: a running agent, or this process itself.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use tokio::sync::mpsc::unbounded_channel;
@@ -8,10 +7,9 @@ use tokio::sync::mpsc::unbounded_channel;
 use crate::agent::protocol::{Answer, PlanAnswer, Request};
 use crate::agent::{self, Prepared};
 use crate::config::{self, Application};
-use crate::desired::{Desired, PullPolicy};
+use crate::desired::Desired;
 use crate::host::Class;
-use crate::observed::Live;
-use crate::sim::{Host, Run, Scene, rounds};
+use crate::sim::{Host, Run, Scene, given, rounds};
 use crate::time::Time;
 
 use super::Context;
@@ -131,7 +129,7 @@ fn is_locked(error: &Error) -> bool {
 
 /// Plans for a host that has nothing, on the simulator.
 fn simulated(context: &Context, desired: Desired, request: &Request) -> Answers {
-    let host = Host::from_live(Live { images: own_images(&desired), ..Live::default() }, Scene::default(), Time::default());
+    let host = Host::from_live(given([&desired]), Scene::default(), Time::default());
     let run = Run::new(host, desired);
     let plan = run.plan();
     let rounds = matches!(request, Request::Plan { rounds: true, .. }).then(|| rounds(run));
@@ -141,11 +139,4 @@ fn simulated(context: &Context, desired: Desired, request: &Request) -> Answers 
         let _ = reply.send(answer);
     }
     Answers::Own(answers)
-}
-
-/// Images that are never pulled are taken to be there: their author built them on the host.
-fn own_images(desired: &Desired) -> BTreeMap<String, String> {
-    let containers = desired.workloads.values().flat_map(|workload| &workload.template.containers);
-    let own = containers.filter(|container| container.pull == PullPolicy::Never);
-    own.map(|container| (container.image.clone(), container.image.clone())).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! Documents and flags both end here; nothing has been opened or fetched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::desired::Settings;
@@ -34,6 +34,30 @@ pub struct Application {
     pub interval: Duration,
     /// How it is kept.
     pub settings: Settings,
+    /// The forge whose pull requests are answered, if any are.
+    pub forge: Option<Forge>,
+}
+
+/// The repository at a forge whose pull requests are answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forge {
+    /// Which forge it is.
+    pub kind: ForgeKind,
+    /// Its web address, as in `https://git.example`.
+    pub url: String,
+    /// The repository, as in `acme/shop`.
+    pub repository: String,
+    /// The file that holds the token.
+    pub token_file: PathBuf,
+}
+
+/// Which forge it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForgeKind {
+    /// github.com, or GitHub Enterprise Server.
+    GitHub,
+    /// Gitea or Forgejo.
+    Gitea,
 }
 
 impl Application {
@@ -55,6 +79,7 @@ impl Application {
             format: Format::Auto,
             interval: INTERVAL,
             settings: Settings::default(),
+            forge: None,
         })
     }
 }

@@ -20,8 +20,11 @@ use crate::name::{Name, dns_label};
 use crate::time::parse_duration;
 
 use super::application::{Application, INTERVAL, check_relative};
+use super::forge;
 
 const API_VERSION: &str = "driftless.dev/v1";
+/// The line by which a document in a repository is known as one for driftless.
+pub const API_VERSION_LINE: &str = "apiVersion: driftless.dev/v1";
 const KIND: &str = "Application";
 
 /// Reads the applications of some files: their names for messages, and what is in them.
@@ -91,9 +94,10 @@ fn decode_spec(spec: &mut Fields<'_>, name: Option<&Located<Name>>, folder: &Pat
     let interval = duration(spec, "interval", INTERVAL);
     let settings = settings(spec);
     let auth = auth(spec, location.as_ref(), folder);
+    let forge = forge::decode(spec, location.as_ref(), folder);
     refuse_unbuilt(spec);
     let (name, location, namespace) = (name?.value.clone(), location?, namespace?);
-    Some(Application { name, location, auth: auth?, reference, path, format, namespace, interval, settings })
+    Some(Application { name, location, auth: auth?, reference, path, format, namespace, interval, settings, forge })
 }
 
 /// Decodes the files with what the repository asks for; a relative path counts from the document's folder.
@@ -272,6 +276,7 @@ fn duration(spec: &mut Fields<'_>, name: &'static str, default: Duration) -> Dur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Forge, ForgeKind};
 
     fn read(text: &str) -> (Vec<Application>, Vec<String>) {
         let (applications, findings) = parse(&[(PathBuf::from("/etc/driftless/shop.yaml"), text.as_bytes().to_vec())]);
@@ -298,7 +303,8 @@ mod tests {
         let spec = "spec:\n  repo: ../shop\n  ref: v1\n  path: deploy/web\n  format: kubernetes\n  namespace: store\n  mode: manual\n  prune: false\n  \
                     selfHeal: false\n  interval: 0\n  drain: 5s\n  deadline: 2m\n  onFailure: pause\n  hold: 1s\n  healStopped: 1h\n  settle: 500ms\n  \
                     fronts: false\n  policy: { enforce: default }\n  verify: { mode: none }\n  profiles: [debug]\n  variables: { A: b }\n  dataRoot: /srv/shop/\n  \
-                    secretsFolder: /etc/driftless/secrets/shop\n  dependsOn: []\n";
+                    secretsFolder: /etc/driftless/secrets/shop\n  dependsOn: []\n  \
+                    forge: { kind: forgejo, url: \"https://git.example/\", repository: Acme/shop, tokenFile: token }\n";
         let (applications, findings) = read(&format!("{HEAD}{spec}"));
         assert_eq!(findings, [] as [&str; 0]);
         let expected = Application {
@@ -328,6 +334,12 @@ mod tests {
                     external: External::Folder { path: "/etc/driftless/secrets/shop".to_owned(), files: BTreeMap::new() },
                 },
             },
+            forge: Some(Forge {
+                kind: ForgeKind::Gitea,
+                url: "https://git.example".into(),
+                repository: "Acme/shop".into(),
+                token_file: "/etc/driftless/token".into(),
+            }),
         };
         assert_eq!(applications, [expected]);
     }
@@ -335,7 +347,8 @@ mod tests {
     #[test]
     fn every_error_is_reported_with_its_place() {
         let spec = "spec:\n  rpo: x\n  path: ../x\n  mode: automatic\n  prune: maybe\n  interval: 60\n  deadline: 0s\n  hold: soon\n  namespace: Store\n  \
-                    format: swarm\n  fronts: maybe\n  auth: { token: t }\n  policy: { enforce: baseline }\n  variables: { A: 1 }\n";
+                    format: swarm\n  fronts: maybe\n  auth: { token: t }\n  policy: { enforce: baseline }\n  variables: { A: 1 }\n  \
+                    forge: { kind: gitlab, url: git.example, repository: shop }\n";
         let (applications, findings) = read(&format!("{HEAD}{spec}"));
         assert_eq!(applications, []);
         assert_eq!(
@@ -354,6 +367,10 @@ mod tests {
                 "15:11 unknown field `spec.auth.token`",
                 "16:22 `spec.policy.enforce` is not supported with a value other than `default` (not supported yet)",
                 "17:19 `spec.variables.A` must be a text, but is the number 1 (put it in quotes)",
+                "18:3 `spec.forge.tokenFile` is missing",
+                "18:18 `spec.forge.kind` cannot be `gitlab`; supported: `github`, `gitea`, `forgejo`",
+                "18:31 `spec.forge.url` must be the forge's web address (write it as in `https://git.example`, without a token)",
+                "18:56 `spec.forge.repository` must be owner and name, as in `acme/shop`, but is `shop`",
             ]
         );
     }

@@ -6,11 +6,13 @@ mod application;
 mod document;
 mod error;
 mod flag;
+mod forge;
 mod select;
 pub mod state;
 
-pub use application::{Application, INTERVAL};
+pub use application::{Application, Forge, ForgeKind, INTERVAL};
+pub use document::API_VERSION_LINE;
 pub use error::Error;
 pub use flag::{Flags, Http, LogFormat};
-pub use select::{ApplicationFlags, AuthFlags, SettingFlags, read};
+pub use select::{ApplicationFlags, AuthFlags, SettingFlags, parse_files, read};
 pub use state::State;

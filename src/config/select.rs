@@ -225,7 +225,7 @@ impl SettingFlags {
         let interval = super::INTERVAL;
         let (reference, path, format) = (String::new(), ".".to_owned(), Format::Auto);
         let (auth, settings) = (Auth::default(), self.settings());
-        Ok(Application { name, location, auth, reference, path, format, namespace, interval, settings })
+        Ok(Application { name, location, auth, reference, path, format, namespace, interval, settings, forge: None })
     }
 
     /// Returns the settings.
@@ -260,15 +260,21 @@ pub fn read(path: &Path) -> Result<Vec<Application>, Error> {
         let bytes = fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
         files.push((file, bytes));
     }
-    let (applications, findings) = parse(&files);
-    if refuses(&findings) {
-        let text = |(file, bytes): &(PathBuf, Vec<u8>)| (file.display().to_string(), masked(&String::from_utf8_lossy(bytes)));
-        return Err(Error::Refused { path: path.to_owned(), findings, texts: files.iter().map(text).collect() });
-    }
+    let applications = parse_files(path, &files)?;
     match applications.is_empty() {
         true => Err(Error::None { path: path.to_owned() }),
         false => Ok(applications),
     }
+}
+
+/// Reads the applications of files that are at hand, of the file or folder `path`.
+pub fn parse_files(path: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<Vec<Application>, Error> {
+    let (applications, findings) = parse(files);
+    if refuses(&findings) {
+        let text = |(file, bytes): &(PathBuf, Vec<u8>)| (file.display().to_string(), masked(&String::from_utf8_lossy(bytes)));
+        return Err(Error::Refused { path: path.to_owned(), findings, texts: files.iter().map(text).collect() });
+    }
+    Ok(applications)
 }
 
 /// Returns the file itself, or the visible YAML files of a folder by name.

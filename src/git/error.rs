@@ -115,6 +115,30 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// There is no clone in a folder.
+    #[error("failed to find a Git repository in `{}`", path.display())]
+    NoClone {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: git2::Error,
+    },
+    /// A clone cannot be read.
+    #[error("failed to read the Git repository in `{}`", path.display())]
+    Clone {
+        /// Its folder.
+        path: PathBuf,
+        /// Why.
+        source: git2::Error,
+    },
+    /// Two revisions share no commit.
+    #[error("failed to find a commit that `{base}` and `{head}` have in common")]
+    NothingInCommon {
+        /// The first.
+        base: String,
+        /// The second.
+        head: String,
+    },
     /// The program ends while it works.
     #[error("failed to wait for repository `{repository}`")]
     Interrupted {
@@ -136,7 +160,8 @@ impl Error {
             Error::UnknownRef { .. } | Error::NoRefs { .. } | Error::NoFolder { .. } | Error::TooLarge { .. } | Error::Lost { .. } => {
                 Class::User
             }
-            Error::Read { .. } | Error::Mirror { .. } | Error::MirrorFolder { .. } => Class::Host,
+            Error::NoClone { .. } | Error::NothingInCommon { .. } => Class::User,
+            Error::Clone { .. } | Error::Read { .. } | Error::Mirror { .. } | Error::MirrorFolder { .. } => Class::Host,
             Error::Interrupted { .. } => Class::Internal,
         }
     }
@@ -155,6 +180,10 @@ impl Error {
                 _ => Some(format!("it has {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
             },
             Error::NoRefs { .. } => Some("leave out the ref, or name a Git repository".to_owned()),
+            Error::NoClone { .. } => Some("run it in a clone, or name one with --repo".to_owned()),
+            Error::NothingInCommon { .. } | Error::Clone { .. } => {
+                Some("a shallow clone has too little history: in CI, check out all of it (`fetch-depth: 0`)".to_owned())
+            }
             Error::Empty { .. } => Some("push a first commit".to_owned()),
             Error::Lost { .. } => Some("the branch was rewritten; push a commit that holds what shall run".to_owned()),
             Error::TooLarge { largest, .. } => Some(format!("the largest file in it is `{largest}`; name a smaller folder as path")),

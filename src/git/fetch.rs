@@ -172,7 +172,8 @@ fn by_digits(repository: &Repository, reference: &str) -> Option<Oid> {
     object.peel(ObjectType::Commit).ok().map(|commit| commit.id())
 }
 
-fn names(repository: &Repository) -> Vec<String> {
+/// Returns the branches and tags that there are.
+pub(super) fn names(repository: &Repository) -> Vec<String> {
     let Ok(references) = repository.references() else { return Vec::new() };
     references.flatten().filter_map(|reference| Some(short(reference.name().ok()?)?.to_owned())).collect()
 }

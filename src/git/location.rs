@@ -90,6 +90,15 @@ impl Location {
         Location::Path(absolute(path))
     }
 
+    /// Returns its path as forges write it, in lower case and without host and `.git`, as in `acme/shop`: the
+    /// same for every way to write it.
+    pub fn path_name(&self) -> String {
+        match self {
+            Location::Path(path) | Location::Folder(path) => path_name(&path.display().to_string()),
+            Location::Url(url) => path_name(url),
+        }
+    }
+
     /// Returns the last part of its path without `.git`: what an application is called by default.
     pub fn name(&self) -> &str {
         let text = match self {
@@ -146,6 +155,18 @@ impl fmt::Display for Location {
             },
         }
     }
+}
+
+/// Returns the path of `https://host/path`, `user@host:path` or a path of this host, in lower case and
+/// without `.git`.
+pub fn path_name(text: &str) -> String {
+    let path = match (text.split_once("://"), text.split_once(':')) {
+        (Some((_, rest)), _) => rest.split_once('/').map_or("", |(_, path)| path),
+        (None, Some((host, path))) if !host.contains('/') => path,
+        _ => text,
+    };
+    let path = path.trim_matches('/');
+    path.strip_suffix(".git").unwrap_or(path).trim_matches('/').to_ascii_lowercase()
 }
 
 /// Makes a path absolute without asking what is there: it may not exist yet. `..` goes by name.

@@ -5,6 +5,7 @@
 
 mod access;
 mod auth;
+mod checkout;
 mod error;
 mod fetch;
 mod folder;
@@ -35,10 +36,11 @@ use mirror::Lost;
 
 pub use access::AccessError;
 pub use auth::{Auth, AuthError, FileError};
+pub use checkout::{Checkout, Range};
 pub use error::Error;
 pub use known::{HostKey, HostKeyError, Server};
-pub use location::{Location, LocationError};
-pub use watch::Watching;
+pub use location::{Location, LocationError, path_name};
+pub use watch::{Watching, jitter};
 
 /// How long a fetch may take, with waiting for an earlier one.
 const SLOWEST: Duration = Duration::from_secs(300);
@@ -138,6 +140,16 @@ impl Source {
         self.blocking(move |shared| Ok(shared.prints(&revision, paths))).await.unwrap_or_default()
     }
 
+    /// Returns the last commit that two revisions have in common; both were fetched before.
+    ///
+    /// # Errors
+    ///
+    /// If they have none, or it is a plain folder, which has no history.
+    pub async fn common(&self, one: &str, other: &str) -> Result<String, Error> {
+        let (one, other) = (one.to_owned(), other.to_owned());
+        self.blocking(move |shared| shared.common(&one, &other)).await
+    }
+
     /// Keeps a revision for an application, also if the source loses it.
     pub async fn keep(&self, application: &Name, revision: &str) -> Result<(), Error> {
         let (application, revision) = (application.clone(), revision.to_owned());
@@ -230,6 +242,23 @@ impl Shared {
             result => result,
         };
         result.map_err(|trouble| read_error(trouble, revision, path, &self.mirror))
+    }
+
+    fn common(&self, one: &str, other: &str) -> Result<String, Error> {
+        // The mirror of a repository of this host has no history: that is read where it is.
+        let repository = match (&self.location, self.location.content()) {
+            (Location::Url(_), _) => self.open()?,
+            (_, Content::Repository(git_dir)) => {
+                Repository::open_bare(git_dir).map_err(|source| self.fetch_error(fetch::Trouble::Source(source), one))?
+            }
+            _ => return Err(Error::NoRefs { repository: self.location.clone(), reference: one.to_owned() }),
+        };
+        let commit = |text: &str| git2::Oid::from_str(text).map_err(|source| self.mirror_error(source));
+        let common = repository.merge_base(commit(one)?, commit(other)?).map_err(|source| match source.code() {
+            ErrorCode::NotFound => Error::NothingInCommon { base: one.to_owned(), head: other.to_owned() },
+            _ => self.mirror_error(source),
+        })?;
+        Ok(common.to_string())
     }
 
     /// Gets refs into the mirror.

@@ -19,7 +19,7 @@ const MOST_ENTRIES: usize = 100_000;
 /// As deep as folders and links may go; `ELOOP` has the same limit on Linux.
 const DEEPEST: usize = 40;
 
-const LINK: i32 = 0o120_000;
+pub(super) const LINK: i32 = 0o120_000;
 const EXECUTABLE: i32 = 0o111;
 
 /// Why a folder was not read.

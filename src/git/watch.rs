@@ -65,7 +65,7 @@ async fn poll(interval: Duration, poke: Poke) {
 }
 
 /// Returns the interval, up to a tenth shorter or longer, so that many hosts do not ask at once.
-fn jitter(interval: Duration) -> Duration {
+pub fn jitter(interval: Duration) -> Duration {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let random = RandomState::new().build_hasher().finish() % 201;
     interval.mul_f64(0.9 + random as f64 / 1000.0)

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::Value;
 
+use crate::git::path_name;
 use crate::metric::Metric;
 use crate::name::Name;
 use crate::report::VERSION;
@@ -95,14 +96,19 @@ async fn take(shared: &Shared, forge: Forge, headers: &HeaderMap, body: Body) ->
     }
     let snapshot = snapshot(shared);
     let all = snapshot.applications.iter();
-    let wanted: Vec<Name> = match forge {
-        Forge::Generic => all.map(|(name, _)| name.clone()).collect(),
-        _ => {
-            let malformed = (StatusCode::BAD_REQUEST, "malformed", "the body is not JSON; set the hook's content type to application/json");
-            let paths = paths(&serde_json::from_slice(&body).map_err(|_| malformed)?);
-            all.filter(|(_, standing)| is_at(&standing.repository, &paths)).map(|(name, _)| name.clone()).collect()
-        }
-    };
+    if forge == Forge::Generic {
+        let wanted: Vec<Name> = all.map(|(name, _)| name.clone()).collect();
+        wanted.iter().for_each(|name| (shared.view.look)(name));
+        return Ok(wanted);
+    }
+    let malformed = (StatusCode::BAD_REQUEST, "malformed", "the body is not JSON; set the hook's content type to application/json");
+    let said: Value = serde_json::from_slice(&body).map_err(|_| malformed)?;
+    let paths = paths(&said);
+    let wanted: Vec<Name> = all.filter(|(_, standing)| is_at(&standing.repository, &paths)).map(|(name, _)| name.clone()).collect();
+    if let (Some(number), Some(call)) = (pull(&said), &shared.call) {
+        wanted.iter().for_each(|name| call(name, number));
+    }
+    // A request that was merged is a push, too, and looking costs nothing.
     wanted.iter().for_each(|name| (shared.view.look)(name));
     Ok(wanted)
 }
@@ -113,6 +119,12 @@ fn accepted(looked_at: &[Name]) -> Response {
     response
 }
 
+/// Returns the number of the pull request that a call of GitHub, Gitea or Forgejo is about.
+fn pull(call: &Value) -> Option<u64> {
+    call.get("pull_request").filter(|pull| pull.is_object())?;
+    call.get("number")?.as_u64()
+}
+
 /// Returns the paths that a call gives its repository, as in `acme/shop`.
 ///
 /// Hosts are left out: a forge often has another name outside than inside, and to look once too often
@@ -121,30 +133,14 @@ fn paths(call: &Value) -> BTreeSet<String> {
     let said = |object: &str, field: &str| call.get(object).and_then(|object| object.get(field)).and_then(Value::as_str);
     let names = [said("repository", "full_name"), said("project", "path_with_namespace")];
     let urls = [said("repository", "clone_url"), said("project", "git_http_url")];
-    let names = names.into_iter().flatten().map(normal);
-    names.chain(urls.into_iter().flatten().map(|url| normal(path(url)))).filter(|path| path.contains('/')).collect()
+    let names = names.into_iter().flatten().map(path_name);
+    names.chain(urls.into_iter().flatten().map(path_name)).filter(|path| path.contains('/')).collect()
 }
 
 /// Tells whether a repository is one of these: its location ends with one of the paths.
 fn is_at(repository: &str, paths: &BTreeSet<String>) -> bool {
-    let own = normal(path(repository));
+    let own = path_name(repository);
     paths.iter().any(|path| own == *path || own.strip_suffix(path.as_str()).is_some_and(|before| before.ends_with('/')))
-}
-
-/// Returns the path of `https://host/path`, `user@host:path` or a path of this host.
-fn path(location: &str) -> &str {
-    if let Some((_, rest)) = location.split_once("://") {
-        return rest.split_once('/').map_or("", |(_, path)| path);
-    }
-    match location.split_once(':') {
-        Some((host, path)) if !host.contains('/') => path,
-        _ => location,
-    }
-}
-
-fn normal(path: &str) -> String {
-    let path = path.trim_matches('/');
-    path.strip_suffix(".git").unwrap_or(path).to_ascii_lowercase()
 }
 
 #[cfg(test)]

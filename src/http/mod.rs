@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::agent::View;
+use crate::name::Name;
 
 use connection::{Bounded, Peer};
 use secret::Secret;
@@ -65,10 +66,14 @@ impl Drop for Running {
     }
 }
 
+/// What is told that something happened to a pull request of an application.
+pub type Call = Arc<dyn Fn(&Name, u64) + Send + Sync>;
+
 /// What every request is answered from.
 #[derive(Clone)]
 struct Shared {
     view: View,
+    call: Option<Call>,
     hook_secret: Option<Arc<Secret>>,
     api_token: Option<Arc<Secret>>,
     /// Bodies of hooks are read a few at a time, so that strangers cannot fill the memory.
@@ -95,11 +100,12 @@ impl Server {
         self.address
     }
 
-    /// Begins to answer from what a running agent shows.
-    pub fn start(self, view: View) -> Running {
+    /// Begins to answer from what a running agent shows. `call` is told of pull requests that a hook names.
+    pub fn start(self, view: View, call: Option<Call>) -> Running {
         tracing::info!(address = %self.address, hooks = self.hook_secret.is_some(), "HTTP is answered");
         let shared = Shared {
             view,
+            call,
             hook_secret: self.hook_secret.map(Arc::new),
             api_token: self.api_token.map(Arc::new),
             hooks: Arc::new(Semaphore::new(hook::AT_ONCE)),

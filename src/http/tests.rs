@@ -26,6 +26,7 @@ struct World {
     address: SocketAddr,
     snapshot: watch::Sender<Arc<Snapshot>>,
     looked: Arc<Mutex<Vec<String>>>,
+    called: Arc<Mutex<Vec<(String, u64)>>>,
 }
 
 /// Which secrets it has.
@@ -54,10 +55,13 @@ async fn world(secrets: Secrets) -> World {
     store.append(&name("shop"), event).await.unwrap();
     let (snapshot, receiver) = watch::channel(Arc::new(shown("Synced")));
     let looked = Arc::new(Mutex::new(Vec::new()));
+    let called = Arc::new(Mutex::new(Vec::new()));
+    let calls = called.clone();
+    let call = Arc::new(move |name: &Name, number: u64| calls.lock().unwrap().push((name.to_string(), number)));
     let seen = looked.clone();
     let look = Arc::new(move |name: &Name| seen.lock().unwrap().push(name.to_string()));
     let view = View { snapshot: receiver, store, metrics: Arc::default(), look };
-    World { server: server.start(view), address, snapshot, looked }
+    World { server: server.start(view, Some(call)), address, snapshot, looked, called }
 }
 
 fn name(text: &str) -> Name {
@@ -270,6 +274,11 @@ async fn a_signed_hook_pokes_the_applications_of_its_repository() {
     assert_eq!(world.looked(), ["shop"]);
     assert_eq!(world.hook("generic", &[("X-Hub-Signature-256", &prefixed)], body).await.status, 202);
     assert_eq!(world.looked(), ["other", "shop"]);
+    assert_eq!(*world.called.lock().unwrap(), []);
+    let pull = br#"{"action": "opened", "number": 7, "pull_request": {"id": 1}, "repository": {"full_name": "acme/shop"}}"#;
+    let signed = format!("sha256={}", signature(pull));
+    assert_eq!(world.hook("github", &[("X-Hub-Signature-256", &signed)], pull).await.status, 202);
+    assert_eq!((world.looked(), world.called.lock().unwrap().clone()), (vec!["shop".to_owned()], vec![("shop".to_owned(), 7)]));
     let elsewhere = br#"{"repository": {"full_name": "acme/else"}}"#;
     let signed = format!("sha256={}", signature(elsewhere));
     assert_eq!(world.hook("github", &[("X-Hub-Signature-256", &signed)], elsewhere).await.status, 202);

@@ -71,6 +71,15 @@ struct CheckDocument<'a> {
 
 /// Returns a plan as JSON.
 pub fn plan_json(answer: &PlanAnswer) -> String {
+    line(&plan_document(answer))
+}
+
+/// Returns a plan as a part of another document.
+pub(super) fn plan_value(answer: &PlanAnswer) -> serde_json::Value {
+    serde_json::to_value(plan_document(answer)).expect("reports have text keys only")
+}
+
+fn plan_document(answer: &PlanAnswer) -> PlanDocument<'_> {
     let plan = &answer.plan;
     let changes = plan.changes.iter().map(|change| ChangeEntry {
         object: &change.object,
@@ -85,7 +94,7 @@ pub fn plan_json(answer: &PlanAnswer) -> String {
         object: &planned.object,
         reason: &planned.reason,
     });
-    line(&PlanDocument {
+    PlanDocument {
         version: VERSION,
         host: &answer.host,
         application: plan.application.as_str(),
@@ -104,7 +113,7 @@ pub fn plan_json(answer: &PlanAnswer) -> String {
         workloads: &plan.workloads,
         failed: plan.failed.as_ref(),
         rounds: answer.rounds.as_deref(),
-    })
+    }
 }
 
 /// Returns the drift of an application as JSON.
@@ -135,6 +144,6 @@ pub fn check_json(findings: &[Finding]) -> String {
     line(&CheckDocument { version: VERSION, findings })
 }
 
-fn line(document: &impl Serialize) -> String {
+pub(super) fn line(document: &impl Serialize) -> String {
     serde_json::to_string(document).expect("reports have text keys only") + "\n"
 }

@@ -125,12 +125,17 @@ fn finding_list(findings: &[Finding]) -> String {
     if text.is_empty() { text } else { text + "\n" }
 }
 
-pub(super) fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let lines: String = rows.map(|row| format!("| {} |\n", row.join(" | "))).collect();
     match lines.as_str() {
         "" => String::new(),
-        lines => format!("\n| {} |\n|{}\n{lines}", heads.join(" | "), "---|".repeat(heads.len())),
+        lines => heads(columns) + lines,
     }
+}
+
+/// Returns the first lines of a table.
+pub(super) fn heads(columns: &[&str]) -> String {
+    format!("\n| {} |\n|{}\n", columns.join(" | "), "---|".repeat(columns.len()))
 }
 
 fn titled(title: &str, body: &str) -> String {
@@ -141,30 +146,48 @@ fn folded(title: &str, body: &str) -> String {
     if body.is_empty() { String::new() } else { format!("\n<details><summary>{title}</summary>\n{body}\n</details>\n") }
 }
 
-fn value(text: Option<&str>) -> String {
+pub(super) fn value(text: Option<&str>) -> String {
     text.map_or_else(|| "(unset)".to_owned(), |text| code(&word::value(Some(text))))
 }
 
-/// Returns a text in backticks. A backtick inside, or a bar in a table, would end it.
+/// Returns a text in backticks, in which nothing is markup: a backtick inside would end it, a bar would end
+/// the cell of a table. A bar behind a backslash cannot be escaped in a table, so a space comes between.
 pub(super) fn code(text: &str) -> String {
-    format!("`{}`", word::clean(text).replace('`', "'").replace('|', "\\|"))
+    let clean = word::clean(text).replace('`', "'").replace("\\|", "\\ |").replace('|', "\\|");
+    if clean.is_empty() { "` `".to_owned() } else { format!("`{clean}`") }
 }
 
-/// Returns a text in which only backticks mean something: messages put literals between them.
+/// Returns a text in which only pairs of backticks mean something: messages put literals between them.
+///
+/// A backslash keeps forges from seeing markup but not names: an `@` behind it still calls somebody, and a
+/// `#1` still links. A character without width behind them does.
 pub(super) fn escape(text: &str) -> String {
+    const NOTHING: char = '\u{200b}';
+    let clean = word::clean(text);
+    let parts: Vec<&str> = clean.split('`').collect();
+    // An odd backtick has no partner: what follows it is text.
+    let paired = (parts.len() - 1) / 2 * 2;
     let mut escaped = String::new();
-    for (index, part) in word::clean(text).split('`').enumerate() {
-        if index > 0 {
-            escaped.push('`');
+    for (index, part) in parts.into_iter().enumerate() {
+        if index % 2 == 1 && index < paired {
+            // Two of them side by side would be a delimiter of another kind.
+            if escaped.ends_with('`') {
+                escaped.push(' ');
+            }
+            escaped.push_str(&code(part));
+            continue;
         }
-        let literal = index % 2 == 1;
+        if index > paired {
+            escaped.push_str("\\`");
+        }
         for character in part.chars() {
-            let means =
-                if literal { character == '|' } else { matches!(character, '|' | '*' | '_' | '<' | '>' | '[' | ']' | '#' | '@' | '\\') };
-            if means {
+            if matches!(character, '|' | '*' | '_' | '<' | '>' | '[' | ']' | '#' | '\\' | '~' | '&') {
                 escaped.push('\\');
             }
             escaped.push(character);
+            if matches!(character, '@' | '#') {
+                escaped.push(NOTHING);
+            }
         }
     }
     escaped

@@ -11,6 +11,7 @@ mod json;
 mod markdown;
 mod paint;
 mod plan;
+mod review;
 mod status;
 mod text;
 pub mod word;
@@ -22,6 +23,7 @@ pub use json::{VERSION, check_json, drift_json, history_json, plan_json, status_
 pub use markdown::{check_markdown, drift_markdown, plan_markdown, status_markdown};
 pub use paint::{Ink, Paint};
 pub use plan::{Healed, PlanAnswer, PlanRound};
+pub use review::{ApplicationReview, Interruption, LONGEST, LiveReview, ReviewReport, review_json, review_markdown, review_text};
 pub use status::{ApplicationStatus, StatusReport};
 pub use text::{drift_text, plan_text, status_text};
 

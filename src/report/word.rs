@@ -1,5 +1,9 @@
 //! The sentences that text, Markdown and pages share: verdicts, short revisions, values for one line.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
 use crate::finding::{Finding, Severity};
 use crate::plan::{Change, ChangeAction, Drift, Plan};
 use crate::time::Time;
@@ -15,8 +19,8 @@ pub fn plan_verdict(answer: &PlanAnswer) -> String {
         (0, 0) if plan.steps.is_empty() && plan.held.is_empty() => vec!["nothing to do".to_owned()],
         (0, 0) => vec!["nothing changes in Git".to_owned(), in_progress(plan)],
         (0, drift) => vec![format!("nothing changes in Git, {} from what was applied", differ(drift))],
-        (changes, 0) => vec![changed(changes, &plan.changes)],
-        (changes, drift) => vec![changed(changes, &plan.changes), differ(drift)],
+        (_, 0) => vec![changed_words(&plan.changes.iter().collect::<Vec<_>>())],
+        (_, drift) => vec![changed_words(&plan.changes.iter().collect::<Vec<_>>()), differ(drift)],
     };
     let changing: Vec<Least> = least_available(answer).into_iter().filter(|least| changes(plan, &least.object)).collect();
     parts.extend(changing.iter().min_by(|a, b| a.by_share(b)).map(|least| {
@@ -45,7 +49,7 @@ pub fn plan_caveat(answer: &PlanAnswer) -> Option<String> {
 }
 
 /// The least number of replicas of a workload that serve while a plan runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Least {
     /// The workload.
     pub object: String,
@@ -56,7 +60,8 @@ pub struct Least {
 }
 
 impl Least {
-    fn by_share(&self, other: &Least) -> std::cmp::Ordering {
+    /// Compares by the share that serves, the worse first.
+    pub fn by_share(&self, other: &Least) -> std::cmp::Ordering {
         (self.serving * other.of).cmp(&(other.serving * self.of))
     }
 }
@@ -64,13 +69,16 @@ impl Least {
 /// Returns the least number of replicas that serve in the rounds of a plan, for each workload that
 /// serves now and shall go on doing so.
 pub fn least_available(answer: &PlanAnswer) -> Vec<Least> {
-    let rounds = answer.rounds.as_deref().unwrap_or_default();
-    let least = |object: String, of: usize| {
-        let serving = rounds.iter().flat_map(|round| &round.serving).filter(|(name, _)| *name == object).map(|(_, count)| *count).min()?;
-        Some(Least { object, serving, of })
-    };
+    let mut least: BTreeMap<&str, usize> = BTreeMap::new();
+    for (name, count) in answer.rounds.iter().flatten().flat_map(|round| &round.serving) {
+        least.entry(name).and_modify(|least| *least = (*least).min(*count)).or_insert(*count);
+    }
     let workloads = answer.plan.workloads.iter().map(|status| (status.object.to_string(), status.available.min(status.desired) as usize));
-    workloads.filter(|(_, of)| *of > 0).filter_map(|(object, of)| least(object, of)).collect()
+    let found = workloads.filter(|(_, of)| *of > 0).filter_map(|(object, of)| {
+        let serving = *least.get(object.as_str())?;
+        Some(Least { object, serving, of })
+    });
+    found.collect()
 }
 
 /// Returns the verdict on drift in one line, without its application and revision.
@@ -215,6 +223,17 @@ pub fn severities(findings: &[Finding]) -> String {
     counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// Returns `3 objects change, 1 created, 2 recreated`.
+pub fn changed_words(changes: &[&Change]) -> String {
+    let words = [("create", "created"), ("update", "updated"), ("recreate", "recreated"), ("scale", "scaled"), ("remove", "removed")];
+    let counts = words.into_iter().filter_map(|(word, past)| match changes.iter().filter(|change| action(change) == word).count() {
+        0 => None,
+        number => Some(format!("{number} {past}")),
+    });
+    let verb = if changes.len() == 1 { "changes" } else { "change" };
+    format!("{} {verb}, {}", count(changes.len(), "object"), counts.collect::<Vec<_>>().join(", "))
+}
+
 /// Returns the word for a severity.
 pub fn severity(severity: Severity) -> &'static str {
     match severity {
@@ -251,16 +270,6 @@ pub fn drift_line(drift: &Drift) -> String {
         .collect();
     let fields = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
     format!("{} {}{fields}", drift.object, drift.what.as_str())
-}
-
-fn changed(number: usize, changes: &[Change]) -> String {
-    let words = [("create", "created"), ("update", "updated"), ("recreate", "recreated"), ("scale", "scaled"), ("remove", "removed")];
-    let counts = words.into_iter().filter_map(|(word, past)| match changes.iter().filter(|change| action(change) == word).count() {
-        0 => None,
-        number => Some(format!("{number} {past}")),
-    });
-    let verb = if number == 1 { "changes" } else { "change" };
-    format!("{} {verb}, {}", count(number, "object"), counts.collect::<Vec<_>>().join(", "))
 }
 
 fn differ(number: usize) -> String {

@@ -11,6 +11,9 @@ mod run;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::desired::{Desired, MountSource, PullPolicy};
+use crate::observed::{Live, Network, Volume};
+
 pub use host::Host;
 pub use round::rounds;
 pub use run::{Run, Turn};
@@ -62,5 +65,34 @@ impl Scene {
         let matches = |pattern: &&String| *pattern == key || pattern.strip_suffix('*').is_some_and(|start| key.starts_with(start));
         let pattern = self.faults.keys().find(matches)?.clone();
         self.faults.remove(&pattern)
+    }
+}
+
+/// Returns a host that has nothing but what somebody else must have made: images that are never pulled, and
+/// networks and volumes that are external.
+pub fn given<'a>(all: impl IntoIterator<Item = &'a Desired>) -> Live {
+    let mut images = BTreeMap::new();
+    let (mut networks, mut volumes) = (BTreeSet::new(), BTreeSet::new());
+    for desired in all {
+        let own: BTreeSet<&String> = desired.networks.values().map(|network| &network.host_name).collect();
+        for template in desired.workloads.values().map(|workload| &workload.template) {
+            networks.extend(template.networks.iter().filter(|name| !own.contains(name)).cloned());
+            for container in &template.containers {
+                if container.pull == PullPolicy::Never {
+                    images.insert(container.image.clone(), container.image.clone());
+                }
+                volumes.extend(container.mounts.iter().filter_map(|mount| match &mount.source {
+                    MountSource::External(name) => Some(name.clone()),
+                    _ => None,
+                }));
+            }
+        }
+    }
+    let network = |name: String| Network { id: name.clone(), name, labels: None, subnets: Vec::new() };
+    Live {
+        images,
+        networks: networks.into_iter().map(network).collect(),
+        volumes: volumes.into_iter().map(|name| Volume { name, labels: None }).collect(),
+        ..Live::default()
     }
 }

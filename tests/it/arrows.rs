@@ -22,6 +22,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("traffic", &["desired", "finding", "hash", "name", "observed", "time"]),
     ("report", &["finding", "name", "observed", "plan", "time"]),
     ("sim", &["desired", "hash", "host", "name", "observed", "plan", "reconcile", "report", "time"]),
+    ("review", &["desired", "finding", "name", "plan", "report", "sim", "time"]),
 ];
 
 /// The rooms of the shell, and what each may name of the shell; the whole core is open to all of them.
@@ -34,8 +35,9 @@ const SHELL: &[(&str, &[&str])] = &[
     ("serve", &[]),
     ("config", &["git"]),
     ("agent", &["config", "docker", "git", "metric", "probe", "serve", "store"]),
-    ("http", &["agent", "metric", "store"]),
-    ("cli", &["agent", "config", "docker", "git", "http", "serve"]),
+    ("http", &["agent", "git", "metric", "store"]),
+    ("forge", &["agent", "config", "git"]),
+    ("cli", &["agent", "config", "docker", "forge", "git", "http", "serve"]),
 ];
 
 /// Foreign crates, and the only room that names each.

@@ -9,6 +9,8 @@ mod docker;
 mod engine;
 mod example;
 #[cfg(feature = "agent")]
+mod forge;
+#[cfg(feature = "agent")]
 mod remote;
 #[cfg(feature = "agent")]
 mod serve;

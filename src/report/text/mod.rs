@@ -18,10 +18,12 @@ use crate::plan::Held;
 
 use super::paint::{Ink, Paint};
 use super::word;
+pub(super) use plan::change_lines;
+pub(super) use round::{least_lines, round_lines};
 pub(super) use table::{Cell, Table};
 
 /// Returns a section with its heading, and nothing if it has no lines.
-fn section(heading: &str, lines: &str, paint: Paint) -> String {
+pub(super) fn section(heading: &str, lines: &str, paint: Paint) -> String {
     match lines {
         "" => String::new(),
         lines => format!("\n{}\n{lines}", paint.ink(Ink::Bold, heading)),
@@ -37,7 +39,7 @@ fn held_lines(held: &[Held], paint: Paint) -> String {
     table.text(paint)
 }
 
-fn finding_lines(findings: &[Finding], paint: Paint) -> String {
+pub(super) fn finding_lines(findings: &[Finding], paint: Paint) -> String {
     let mut text = String::new();
     for finding in findings {
         let ink = match finding.severity {

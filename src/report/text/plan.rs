@@ -43,7 +43,7 @@ pub fn plan_text(answer: &PlanAnswer, paint: Paint) -> String {
     text
 }
 
-fn change_lines(changes: &[Change], paint: Paint) -> String {
+pub(in crate::report) fn change_lines(changes: &[Change], paint: Paint) -> String {
     let mut text = String::new();
     let width = changes.iter().map(|change| change.object.to_string().chars().count()).max().unwrap_or(0);
     for change in changes {

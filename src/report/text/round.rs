@@ -12,7 +12,7 @@ use super::table::{Cell, Table};
 
 /// Returns the rounds, one block of lines each. How many serve, and what is held, is shown in the round
 /// in which it changes.
-pub(super) fn round_lines(rounds: &[PlanRound], paint: Paint) -> String {
+pub(in crate::report) fn round_lines(rounds: &[PlanRound], paint: Paint) -> String {
     let mut table = Table::new(2);
     let mut known: BTreeSet<&str> = BTreeSet::new();
     let mut serving: &[(String, usize)] = &[];
@@ -34,7 +34,7 @@ pub(super) fn round_lines(rounds: &[PlanRound], paint: Paint) -> String {
 }
 
 /// Returns the least number of replicas that serve, by workload.
-pub(super) fn least_lines(answer: &PlanAnswer, paint: Paint) -> String {
+pub(in crate::report) fn least_lines(answer: &PlanAnswer, paint: Paint) -> String {
     let mut table = Table::new(2);
     for least in word::least_available(answer) {
         let ink = if least.serving < least.of { Ink::Warn } else { Ink::Good };
@@ -46,6 +46,7 @@ pub(super) fn least_lines(answer: &PlanAnswer, paint: Paint) -> String {
 /// Returns how many serve of the workloads for which that has changed.
 fn serves(serving: &[(String, usize)], before: &[(String, usize)]) -> Option<String> {
     let name = |object: &str| object.rsplit('/').next().unwrap_or(object).to_owned();
+    let before: BTreeSet<&(String, usize)> = before.iter().collect();
     let changed = serving.iter().filter(|entry| !before.contains(entry));
     let counts: Vec<String> = changed.map(|(object, count)| format!("{} {count}", name(object))).collect();
     (!counts.is_empty()).then(|| format!("serving: {}", counts.join(", ")))

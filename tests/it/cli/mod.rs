@@ -6,6 +6,7 @@
 mod agentless;
 mod answered;
 mod help;
+mod review;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
