@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::desired::{Desired, Mode, OnFailure, Workload};
 use crate::hash::Fields;
 use crate::host::{Class, Failure, Outcome, Step};
-use crate::name::{Kind, ObjectId};
+use crate::name::{Kind, Name, ObjectId};
 use crate::observed::{Applied, Begun, Failed, FailedStep, Heal, InFlight, Joined, Left, Live, Observed, Probing, Record, Traffic};
 use crate::plan::change::{digest, service_fields, workload_digest, workload_fields};
 use crate::plan::{ChangeAction, Claims, Plan, audit::audit, plan};
@@ -44,6 +44,17 @@ pub struct Round {
     pub refused: Vec<String>,
 }
 
+/// What is known of an object that goes from one application to another.
+#[derive(Debug, Clone, Default)]
+pub struct HandedOver {
+    applied: Option<Applied>,
+    accepted: Option<BTreeSet<u16>>,
+    address: Option<Ipv4Addr>,
+    joined: BTreeMap<ObjectId, Joined>,
+    left: BTreeMap<String, Left>,
+    made_by: BTreeSet<Name>,
+}
+
 /// Which revision is to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -67,6 +78,67 @@ impl Reconciler {
     /// Takes over who had joined and left before somebody began to look.
     pub fn restore(&mut self, traffic: Traffic) {
         self.observed.traffic = traffic;
+    }
+
+    /// Gives up an object that another application has from now on; `me` is the application that gives it up. Its
+    /// replicas are handed over as they are: what is known of them goes with them.
+    pub fn give_up(&mut self, id: &ObjectId, me: &Name, live: &Live) -> HandedOver {
+        let Observed { record, traffic, failures, .. } = &mut self.observed;
+        record.begun.remove(id);
+        let of_it = |replica: &ObjectId| replica.workload() == *id;
+        record.heals.retain(|key, _| !belongs(key, id));
+        failures.retain(|key, _| !belongs(key, id));
+        let containers = live.containers.iter().filter(|container| container.labels.as_ref().is_some_and(|labels| of_it(&labels.object)));
+        let containers: BTreeSet<&str> = containers.map(|container| container.id.as_str()).collect();
+        let mut made_by = record.adopted.remove(id).unwrap_or_default();
+        made_by.insert(me.clone());
+        HandedOver {
+            applied: record.applied.remove(id),
+            accepted: record.accepted.remove(id),
+            address: record.addresses.remove(id),
+            joined: traffic.joined.extract_if(.., |replica, _| of_it(replica)).collect(),
+            left: traffic.left.extract_if(.., |container, _| containers.contains(container.as_str())).collect(),
+            made_by,
+        }
+    }
+
+    /// Takes over an object that another application gave up.
+    pub fn take_over(&mut self, id: &ObjectId, handed: HandedOver) {
+        let Observed { record, traffic, .. } = &mut self.observed;
+        let HandedOver { applied, accepted, address, joined, left, made_by } = handed;
+        record.applied.extend(applied.map(|applied| (id.clone(), applied)));
+        record.accepted.extend(accepted.map(|ports| (id.clone(), ports)));
+        record.addresses.extend(address.map(|address| (id.clone(), address)));
+        record.adopted.entry(id.clone()).or_default().extend(made_by);
+        traffic.joined.extend(joined);
+        traffic.left.extend(left);
+    }
+
+    /// Counts the containers that others made of its objects as its own.
+    pub fn adopt(&self, desired: &Desired, live: &mut Live) {
+        let makers =
+            self.observed.record.adopted.iter().flat_map(|(id, makers)| makers.iter().map(move |maker| (id.clone(), maker.clone())));
+        let adopted = makers.map(|made| (made, desired.application.clone())).collect();
+        live.adopt(&desired.installation.owner, &adopted);
+    }
+
+    /// Forgets who made an object's containers once none of theirs is left. `live` is what the host shows, without
+    /// any adoption. Returns whether something was forgotten.
+    pub fn forget_adopted(&mut self, live: &Live) -> bool {
+        let adopted = &mut self.observed.record.adopted;
+        if adopted.is_empty() {
+            return false;
+        }
+        let labels = live.containers.iter().filter_map(|container| container.labels.as_ref());
+        let made: BTreeSet<(ObjectId, &Name)> =
+            labels.filter_map(|labels| Some((labels.object.workload(), labels.application.as_ref()?))).collect();
+        let count = |adopted: &BTreeMap<ObjectId, BTreeSet<Name>>| adopted.values().map(BTreeSet::len).sum::<usize>();
+        let before = count(adopted);
+        adopted.retain(|id, makers| {
+            makers.retain(|maker| made.contains(&(id.clone(), maker)));
+            !makers.is_empty()
+        });
+        before != count(adopted)
     }
 
     /// Returns all that plans may look at.
@@ -118,7 +190,8 @@ impl Reconciler {
     }
 
     /// Plans a round from what was seen and takes note of what it starts.
-    pub fn round(&mut self, desired: &Desired, claims: &Claims, live: Live, now: Time) -> Round {
+    pub fn round(&mut self, desired: &Desired, claims: &Claims, mut live: Live, now: Time) -> Round {
+        self.adopt(desired, &mut live);
         self.observed.live = live;
         let before = self.observed.record.clone();
         let mut publish = self.settle_traffic(desired, now);
@@ -314,6 +387,7 @@ impl Reconciler {
     fn note_applied(&mut self, plan: &Plan, desired: &Desired) {
         let Observed { record, live, probing, .. } = &mut self.observed;
         let revision = &desired.revision;
+        let claimed = plan.findings.iter().any(|finding| finding.rule == "claimed");
         let mut put = |id: &ObjectId, fields| {
             if record.applied.get(id).is_none_or(|applied| applied.fields != fields) {
                 record.applied.insert(id.clone(), Applied { revision: revision.clone(), fields });
@@ -330,7 +404,8 @@ impl Reconciler {
         let shared = desired.fronts.keys().filter(|id| fronts.contains(id) && !desired.services.contains_key(id));
         networks.chain(volumes).chain(shared).for_each(|id| put(id, Fields::new()));
         if applies(desired, record) {
-            let there = |id: &ObjectId| !desired.fronts.contains_key(id) || fronts.contains(id);
+            let lost = |id: &ObjectId| plan.held.iter().any(|held| held.object == id.to_string());
+            let there = |id: &ObjectId| (!desired.fronts.contains_key(id) || fronts.contains(id)) && !(claimed && lost(id));
             for service in desired.services.values().filter(|service| there(&service.id)) {
                 let fields = service_fields(service, desired);
                 if record.applied.get(&service.id).is_none_or(|applied| applied.fields != fields) {
@@ -356,6 +431,12 @@ fn note_accepted<'a>(record: &mut Record, live: &Live, probing: &BTreeMap<String
         }
     }
     record.accepted.extend(accepted);
+}
+
+/// Tells whether a key is that of an object or of one of its replicas.
+fn belongs(key: &str, id: &ObjectId) -> bool {
+    let id = id.to_string();
+    key.strip_prefix(id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Tells whether changes that Git asks for are carried out.

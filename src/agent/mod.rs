@@ -17,6 +17,7 @@ mod publisher;
 mod repository;
 mod request;
 mod setup;
+mod share;
 mod socket;
 mod task;
 mod turn;
@@ -38,7 +39,7 @@ use crate::git::{Source, Watching};
 use crate::host::{Outcome, Step};
 use crate::metric::Metrics;
 use crate::observed::{Live, Traffic};
-use crate::plan::{Health, Plan};
+use crate::plan::{Claims, Health, Plan};
 use crate::probe::{Asker, Prober};
 use crate::reconcile::Reconciler;
 use crate::serve;
@@ -50,6 +51,7 @@ use application::{App, Loaded, Wanted};
 use protocol::{Answer, Request};
 use publisher::Publisher;
 use repository::{News, Repository};
+use share::Orphan;
 use socket::Socket;
 use task::Bounds;
 
@@ -118,6 +120,11 @@ pub struct Agent {
     bounds: Bounds,
     apps: Vec<App>,
     repositories: Vec<Repository>,
+    /// Applications that are no longer configured.
+    orphans: Vec<Orphan>,
+    /// What each application does not get because another has it, and whether it waits for others to be read.
+    claims: Vec<Claims>,
+    waits: Vec<bool>,
     /// So many revisions are read and checked at once.
     loads: Arc<Semaphore>,
     events: UnboundedReceiver<Event>,
@@ -182,6 +189,9 @@ impl Agent {
             bounds: Bounds::new(),
             apps,
             repositories,
+            orphans: Vec::new(),
+            claims: Vec::new(),
+            waits: Vec::new(),
             loads: Arc::new(Semaphore::new(LOADS)),
             events,
             sender,

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::desired::Desired;
 use crate::name::ObjectId;
 use crate::observed::Live;
+use crate::plan::Claims;
+use crate::plan::claim::service_obstacle;
 use crate::traffic::{self, Unloaded};
 
 use super::Agent;
@@ -23,8 +25,9 @@ impl Agent {
         let kept: Vec<(Arc<Desired>, BTreeMap<ObjectId, Ipv4Addr>, &App)> = self
             .apps
             .iter()
-            .filter_map(|app| {
-                let desired = app.served()?;
+            .zip(&self.claims)
+            .filter_map(|(app, claims)| {
+                let desired = without_claimed(app.served()?, claims);
                 let replicas = live.replicas(&desired.installation.owner, &desired.application);
                 let running = replicas.filter(|(container, _)| container.is_running() && !container.leaving);
                 let addresses = running
@@ -38,8 +41,14 @@ impl Agent {
         }
         let unloaded = self.apps.iter().filter(|app| app.served().is_none()).map(|app| {
             let traffic = &app.reconciler.observed().traffic;
-            Unloaded { joined: &traffic.joined, left: &traffic.left }
+            Unloaded { joined: &traffic.joined, left: &traffic.left, record: None }
         });
+        let orphans = self.orphans.iter().map(|orphan| {
+            let observed = orphan.reconciler.observed();
+            let known = !observed.record.applied.is_empty();
+            Unloaded { joined: &observed.traffic.joined, left: &observed.traffic.left, record: known.then_some(&observed.record) }
+        });
+        let unloaded = unloaded.chain(orphans);
         let unloaded: Vec<Unloaded<'_>> = unloaded.collect();
         let applications: Vec<traffic::Application<'_>> = kept
             .iter()
@@ -69,4 +78,15 @@ impl Agent {
             }
         }
     }
+}
+
+/// Leaves out the services that another application has.
+fn without_claimed(desired: Arc<Desired>, claims: &Claims) -> Arc<Desired> {
+    let lost = |id: &ObjectId| !claims.things.is_empty() && service_obstacle(id, claims).is_some();
+    if !desired.services.keys().any(lost) {
+        return desired;
+    }
+    let mut kept = Desired::clone(&desired);
+    kept.services.retain(|id, _| !lost(id));
+    Arc::new(kept)
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::host::Class;
 use crate::name::Name;
-use crate::plan::Claims;
 use crate::report::StatusReport;
 use crate::report::word::{finding_line, short};
 
 use super::answer::{Question, Reply, Waiter};
 use super::application::{App, Wanted, chain};
 use super::protocol::{Answer, Request};
+use super::share::Orphan;
 use super::view::history;
 use super::{Agent, now};
 
@@ -137,7 +137,9 @@ impl Agent {
         }
         if matches!(request, Request::Status { .. }) {
             let pulling = self.docker.pulling();
-            let applications = indexes.iter().filter_map(|index| self.apps.get(*index)).map(|app| app.status(&pulling)).collect();
+            let orphans = self.orphans.iter().filter(|_| application.is_none()).map(Orphan::status);
+            let applications = indexes.iter().filter_map(|index| self.apps.get(*index)).map(|app| app.status(&pulling));
+            let applications = applications.chain(orphans).collect();
             let report = StatusReport { version: 1, host: self.options.host.clone(), applications };
             let _ = reply.send(Answer::Status(report));
             let _ = reply.send(Answer::Done { exit_code: 0, message: String::new() });
@@ -178,9 +180,9 @@ impl Agent {
             return Some(Err(Answer::Error { class: Class::User, messages, hint }));
         };
         let mut observed = app.reconciler.observed().clone();
-        observed.live = self.live.clone()?;
+        observed.live = self.seen()?;
         observed.probing = self.prober.results();
-        let claims: Claims = self.claims(index);
+        let claims = self.claims.get(index).cloned().unwrap_or_default();
         let mut plan = match &app.plan {
             Some(plan) if plan.revision == desired.revision => plan.clone(),
             _ => crate::plan::plan(&desired, &claims, &observed, now()),

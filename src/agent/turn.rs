@@ -5,13 +5,13 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::desired::{Desired, Protocol};
+use crate::desired::Desired;
 use crate::git::Revision;
 use crate::host::{Class, Step};
 use crate::metric::Metric;
-use crate::name::{Name, ObjectId};
+use crate::name::Name;
 use crate::observed::{Live, Traffic};
-use crate::plan::{Claims, cared_for};
+use crate::plan::cared_for;
 use crate::probe::Wanted as Probed;
 use crate::reconcile::Round;
 use crate::traffic::{self, Published};
@@ -68,11 +68,12 @@ impl Agent {
         }
         self.read().await;
         let acknowledged = self.publisher.acknowledged();
-        if let Some(live) = self.live.clone() {
+        if let Some(live) = self.seen() {
+            self.apps.iter_mut().for_each(|app| restore(app, &live, self.publisher.current()));
+            let live = self.share(live).await;
             let probing = self.prober.results();
             for index in 0..self.apps.len() {
                 let app = &mut self.apps[index];
-                restore(app, &live, self.publisher.current());
                 app.reconciler.probed(probing.clone());
                 if let Some(acknowledged) = &acknowledged {
                     let errors =
@@ -80,7 +81,7 @@ impl Agent {
                     app.reconciler.acknowledged(acknowledged.generation, acknowledged.connections.clone(), errors);
                 }
                 // A snapshot from before steps that have ended meanwhile leads to plans of the past.
-                if self.away.is_none() {
+                if self.away.is_none() && !self.waits[index] {
                     self.round(index, &live).await;
                 }
             }
@@ -143,7 +144,7 @@ impl Agent {
 
     /// Plans one application and starts its steps.
     async fn round(&mut self, index: usize, live: &Live) {
-        let claims = self.claims(index);
+        let claims = self.claims.get(index).cloned().unwrap_or_default();
         let app = &mut self.apps[index];
         let desired = match app.kept() {
             Ok(Some(desired)) => desired,
@@ -165,7 +166,9 @@ impl Agent {
             .iter()
             .enumerate()
             .filter(|(other, _)| *other != index)
-            .flat_map(|(_, app)| app.reconciler.observed().record.addresses.values().copied())
+            .map(|(_, app)| &app.reconciler)
+            .chain(self.orphans.iter().map(|orphan| &orphan.reconciler))
+            .flat_map(|reconciler| reconciler.observed().record.addresses.values().copied())
             .collect();
         let app = &mut self.apps[index];
         let addresses = traffic::addresses(&desired, &app.reconciler.observed().record.addresses, &taken);
@@ -230,35 +233,6 @@ impl Agent {
         self.prober.sync(wanted);
     }
 
-    /// Returns what the other applications hold. Of two that want one thing, the one that has applied it
-    /// keeps it; if neither has, the first by name.
-    pub(super) fn claims(&self, index: usize) -> Claims {
-        let mut claims = Claims::default();
-        let Some(mine) = self.apps.get(index) else { return claims };
-        let holds = |app: &App, id: &ObjectId| app.reconciler.observed().record.applied.contains_key(id);
-        for other in self.apps.iter().filter(|app| app.config.name != mine.config.name) {
-            let Some(desired) = other.head.as_ref() else {
-                // What it has applied is its own also while nobody knows what it asks for now.
-                let applied = other.reconciler.observed().record.applied.keys().filter(|id| !holds(mine, id));
-                claims.objects.extend(applied.map(|id| (id.clone(), other.config.name.clone())));
-                continue;
-            };
-            let before = |id: &ObjectId| match (holds(other, id), holds(mine, id)) {
-                (true, false) => true,
-                (false, true) => false,
-                _ => other.config.name < mine.config.name,
-            };
-            let name: &Name = &other.config.name;
-            let ids = desired.workloads.keys().chain(desired.services.keys());
-            claims.objects.extend(ids.filter(|id| before(id)).map(|id| (id.clone(), name.clone())));
-            for (_, workload) in desired.workloads.iter().filter(|(id, _)| before(id)) {
-                let ports = workload.template.ports.iter().map(|port| (port.protocol, port.host_port));
-                claims.ports.extend(ports.map(|port: (Protocol, u16)| (port, name.clone())));
-            }
-        }
-        claims
-    }
-
     /// Tells everybody who waits what happens.
     fn tell(&self, progress: &Progress) {
         for waiter in &self.waiters {
@@ -273,26 +247,23 @@ fn restore(app: &mut App, live: &Live, published: Option<&Published>) {
     if std::mem::replace(&mut app.restored, true) {
         return;
     }
-    let Some(published) = published else { return };
+    if let Some(published) = published {
+        app.reconciler.restore(served_before(&app.config.name, live, published));
+    }
+}
+
+/// Returns who of an application had joined and left when its state was published.
+pub(super) fn served_before(application: &Name, live: &Live, published: &Published) -> Traffic {
     let mine = |container: &str| {
         let labels = live.container(container).and_then(|container| container.labels.as_ref());
-        labels.is_some_and(|labels| labels.application.as_ref() == Some(&app.config.name))
+        labels.is_some_and(|labels| labels.application.as_ref() == Some(application))
     };
-    let traffic = Traffic {
+    let joined = published.joined.iter().filter(|(_, joined)| mine(&joined.container));
+    let left = published.left.iter().filter(|(container, _)| mine(container));
+    Traffic {
         generation: published.generation,
-        joined: published
-            .joined
-            .iter()
-            .filter(|(_, joined)| mine(&joined.container))
-            .map(|(id, joined)| (id.clone(), joined.clone()))
-            .collect(),
-        left: published
-            .left
-            .iter()
-            .filter(|(container, _)| mine(container))
-            .map(|(container, left)| (container.clone(), left.clone()))
-            .collect(),
+        joined: joined.map(|(id, joined)| (id.clone(), joined.clone())).collect(),
+        left: left.map(|(container, left)| (container.clone(), left.clone())).collect(),
         ..Traffic::default()
-    };
-    app.reconciler.restore(traffic);
+    }
 }

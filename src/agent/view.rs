@@ -118,7 +118,12 @@ impl Agent {
             changed |= same.is_none();
             applications.insert(name, same.unwrap_or_else(|| Arc::new(standing)));
         }
-        if changed {
+        for orphan in &self.orphans {
+            let standing = Standing { status: orphan.status(), plan: None, repository: String::new() };
+            changed |= before.applications.get(&orphan.name).is_none_or(|known| **known != standing);
+            applications.insert(orphan.name.clone(), Arc::new(standing));
+        }
+        if changed || applications.len() != before.applications.len() {
             let host = self.options.host.clone();
             self.snapshot.send_replace(Arc::new(Snapshot { host, looked: true, away, applications }));
         }

@@ -194,6 +194,20 @@ impl Live {
         })
     }
 
+    /// Counts containers as those of the application that has their object by now. Labels of a container cannot
+    /// change, so they go on naming the application that made it; `adopted` says, by object and that application, whose it is.
+    pub fn adopt(&mut self, owner: &Name, adopted: &BTreeMap<(ObjectId, Name), Name>) {
+        if adopted.is_empty() {
+            return;
+        }
+        for labels in self.containers.iter_mut().filter_map(|container| container.labels.as_mut()).filter(|it| it.owner == *owner) {
+            let Some(made_by) = labels.application.clone() else { continue };
+            if let Some(application) = adopted.get(&(labels.object.workload(), made_by)) {
+                labels.application = Some(application.clone());
+            }
+        }
+    }
+
     /// Returns the container with an id.
     pub fn container(&self, id: &str) -> Option<&Container> {
         self.containers.iter().find(|container| container.id == id)

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::Fields;
-use crate::name::ObjectId;
+use crate::name::{Name, ObjectId};
 use crate::time::Time;
 
 /// What one application's record holds.
@@ -33,6 +33,8 @@ pub struct Record {
     pub heals: BTreeMap<String, Heal>,
     /// The revision somebody asked for with `apply`, in mode manual.
     pub approved: Option<String>,
+    /// Objects that other applications had before, and whose labels their containers may still carry.
+    pub adopted: BTreeMap<ObjectId, BTreeSet<Name>>,
     /// The revision for which somebody permitted to remove everything.
     pub prune_all: Option<String>,
 }

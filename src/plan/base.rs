@@ -11,6 +11,7 @@ use crate::host::Step;
 use crate::name::{Kind, ObjectId};
 use crate::observed::{Container, State};
 
+use super::claim::{self, Thing};
 use super::draft::Draft;
 use super::drift;
 use super::replica::Standing;
@@ -19,19 +20,29 @@ use super::view::View;
 
 /// Adds the steps for what is missing.
 pub(super) fn plan(view: &View<'_>, draft: &mut Draft<'_>) {
-    for front in view.desired.fronts.values() {
+    for service in view.desired.services.keys() {
+        if let Some(obstacle) = claim::service_obstacle(service, view.claims) {
+            draft.hold(service.to_string(), obstacle, None);
+        }
+    }
+    let has = |thing: Thing| view.claims.holder(&thing).is_none();
+    let fronts = view.desired.fronts.values().filter(|front| has(Thing::Container(front.host_name.clone())));
+    for front in fronts.filter(|front| claim::service_obstacle(&front.id, view.claims).is_none()) {
         plan_front(view, front, draft);
     }
     if !view.applies() {
         return;
     }
-    for network in view.desired.networks.values().filter(|network| !view.has_network(&network.host_name)) {
+    let networks = view.desired.networks.values().filter(|network| !view.has_network(&network.host_name));
+    for network in networks.filter(|network| has(Thing::Network(network.host_name.clone()))) {
         draft.step(Step::CreateNetwork { network: network.id.clone() }, "it is missing");
     }
-    for volume in view.desired.volumes.values().filter(|volume| !view.has_volume(&volume.host_name)) {
+    let volumes = view.desired.volumes.values().filter(|volume| !view.has_volume(&volume.host_name));
+    for volume in volumes.filter(|volume| has(Thing::Volume(volume.host_name.clone()))) {
         draft.step(Step::CreateVolume { volume: volume.id.clone() }, "it is missing");
     }
-    for workload in view.desired.workloads.values().filter(|workload| creates(view, workload)) {
+    let free = |workload: &&Workload| claim::obstacle(view.desired, workload, view.claims).is_none();
+    for workload in view.desired.workloads.values().filter(|workload| creates(view, workload)).filter(free) {
         for content in contents(workload).into_iter().filter(|content| !has_content(view, content)) {
             draft.step(Step::Deliver { content: content.clone() }, format!("{} needs it", workload.id));
         }

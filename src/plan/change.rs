@@ -11,7 +11,7 @@ use crate::name::{Kind, ObjectId};
 
 use super::replica::Standing;
 use super::view::{View, network_owner};
-use super::{Change, ChangeAction, DriftField, FieldChange, drift, path, status};
+use super::{Change, ChangeAction, DriftField, FieldChange, claim, drift, path, status};
 
 /// Returns what Git asks for and the host does not have yet.
 pub(super) fn changes(view: &View<'_>) -> Vec<Change> {
@@ -113,6 +113,9 @@ fn change_of(object: &ObjectId, field: DriftField) -> FieldChange {
 fn service_change(view: &View<'_>, service: &Service) -> Option<Change> {
     let wanted = service_fields(service, view.desired);
     let applied = &view.observed.record.applied;
+    if claim::service_obstacle(&service.id, view.claims).is_some() {
+        return Some(created(&service.id, differences(&service.id, &Fields::new(), &wanted)));
+    }
     match applied.get(&service.id) {
         // The record was lost, not the service: what runs was reached by something.
         None if applied.is_empty() && view.all_replicas().next().is_some() => None,

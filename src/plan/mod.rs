@@ -8,6 +8,7 @@ pub mod audit;
 mod base;
 mod care;
 pub mod change;
+pub mod claim;
 mod draft;
 mod drift;
 mod moves;
@@ -19,11 +20,9 @@ mod status;
 mod view;
 mod workload;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use crate::desired::{Desired, Mode, Protocol};
+use crate::desired::{Desired, Mode};
 use crate::finding::{Finding, Place};
 use crate::hash::sha256;
 use crate::host::Step;
@@ -32,19 +31,11 @@ use crate::observed::{Failed, Observed};
 use crate::time::Time;
 
 pub use care::{CaredFor, cared_for};
+pub use claim::Claims;
 pub use status::{Health, Sync, WorkloadStatus, aggregate};
 
 use draft::Draft;
 use view::View;
-
-/// What other applications hold: a bad or slow one never enters another's plan in any other way.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Claims {
-    /// Objects, and the application that has each.
-    pub objects: BTreeMap<ObjectId, Name>,
-    /// Ports of the host, and the application that has each.
-    pub ports: BTreeMap<(Protocol, u16), Name>,
-}
 
 /// The plan of one application for one round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -236,7 +227,7 @@ pub fn plan(desired: &Desired, claims: &Claims, observed: &Observed, now: Time) 
         steps,
         held,
         drift,
-        findings: desired.findings.iter().cloned().chain(impostors(observed)).collect(),
+        findings: desired.findings.iter().cloned().chain(claim::findings(desired, claims)).chain(impostors(observed)).collect(),
         workloads,
     }
 }

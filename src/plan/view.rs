@@ -10,6 +10,7 @@ use crate::name::{Name, ObjectId};
 use crate::observed::{Container, Observed};
 use crate::time::Time;
 
+use super::claim::Thing;
 use super::replica::{Facts, Replica, Standing};
 use super::{Change, Claims};
 
@@ -200,7 +201,7 @@ impl<'a> View<'a> {
         let (thing, owner) = match exclusive {
             Exclusive::Volume(id) => (format!("volume `{}`", self.desired.volumes.get(id)?.host_name), None),
             Exclusive::HostPort(protocol, port) => {
-                (format!("port {port}/{} of the host", protocol.as_str()), self.claims.ports.get(&(*protocol, *port)))
+                (format!("port {port}/{} of the host", protocol.as_str()), self.claims.holder(&Thing::Port(*protocol, *port)))
             }
             Exclusive::Mac(mac) => (format!("the hardware address {mac}"), None),
         };
@@ -234,7 +235,7 @@ impl<'a> View<'a> {
 
     /// Returns whether another application already has an object.
     pub(super) fn claimed_by(&self, object: &ObjectId) -> Option<&Name> {
-        self.claims.objects.get(object)
+        self.claims.object(object)
     }
 
     /// Returns replicas of one workload that stand so.

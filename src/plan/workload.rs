@@ -10,15 +10,15 @@ use crate::time::{Time, format_duration};
 use super::draft::Draft;
 use super::replica::{Replica, Standing};
 use super::view::View;
-use super::{drift, moves, path};
+use super::{claim, drift, moves, path};
 
 /// How long DNS clients may go on using a replica's own address after it left: the zone's TTL.
 const NAME_TTL: Duration = Duration::from_secs(5);
 
 /// Adds the steps of one workload.
 pub(super) fn plan(view: &View<'_>, workload: &Workload, draft: &mut Draft<'_>) {
-    if let Some(owner) = view.claimed_by(&workload.id) {
-        draft.hold(workload.id.to_string(), format!("application `{owner}` already has it"), None);
+    if let Some(obstacle) = claim::obstacle(view.desired, workload, view.claims) {
+        draft.hold(workload.id.to_string(), obstacle, None);
         return;
     }
     for replica in view.replicas(&workload.id) {

@@ -74,6 +74,7 @@ impl Run {
     pub fn plan(&self) -> Plan {
         let mut observed = self.reconciler.observed().clone();
         observed.live = self.host.read();
+        self.reconciler.adopt(&self.desired, &mut observed.live);
         observed.probing = self.host.probing();
         crate::plan::plan(&self.desired, &self.claims, &observed, self.host.now())
     }

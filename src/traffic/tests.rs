@@ -224,7 +224,7 @@ fn an_application_that_cannot_be_loaded_is_served_on_and_keeps_nobody_from_leavi
     let containers =
         BTreeMap::from([("driftless-abc-front".to_owned(), FrontContainer { id: "f00".to_owned(), addresses: BTreeMap::new() })]);
     let left = BTreeMap::new();
-    let mut gone = Unloaded { joined: &publisher.joined, left: &left };
+    let mut gone = Unloaded { joined: &publisher.joined, left: &left, record: None };
     let alone = |unloaded| publish(&[], &installation(), &containers, Some(&first), &[unloaded]);
     assert_eq!(alone(gone), first);
 

@@ -2,6 +2,7 @@
 
 mod http;
 mod server;
+mod several;
 mod ssh;
 
 use driftless::git::{Auth, Error, Location, Source};

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use driftless::host::Step;
+use driftless::observed::Volume;
 
 use super::script;
 use super::world::World;
@@ -129,7 +130,9 @@ fn is_right(world: &World) {
     assert_eq!(observed.traffic.joined.len(), replicas);
     let ours = live.containers.iter().filter(|container| container.labels.is_some()).count();
     assert_eq!(ours, replicas + desired.fronts.len(), "containers of ours");
-    let contents = live.volumes.iter().filter(|volume| volume.name.starts_with("content_")).count();
+    // Files of an application that handed everything over are for that one to remove.
+    let of_ours = |volume: &&Volume| volume.labels.as_ref().is_some_and(|labels| labels.application.as_ref() == Some(&world.application));
+    let contents = live.volumes.iter().filter(|volume| volume.name.starts_with("content_")).filter(of_ours).count();
     assert!(contents <= desired.contents.len(), "delivered files that nothing uses");
     assert_eq!(observed.record.begun.len(), 0);
 }
@@ -139,7 +142,7 @@ fn happen(random: &mut Random, wanted: &mut Vec<Wanted>, event: u64) -> (String,
     let one = wanted[random.below(wanted.len() as u64) as usize].clone();
     let plain = |command: String| (command, String::new());
     let number = random.up_to(3);
-    match random.below(20) {
+    match random.below(21) {
         0..=6 => {
             change(random, wanted);
             (format!("push r{event}"), manifests(wanted))
@@ -157,6 +160,7 @@ fn happen(random: &mut Random, wanted: &mut Vec<Wanted>, event: u64) -> (String,
         15 | 16 => plain("kill agent".to_owned()),
         17 => plain("restart engine".to_owned()),
         18 => plain("lose record".to_owned()),
+        19 => plain(format!("hand over to store{event}")),
         _ => {
             let image = format!("shop/{}:{}", one.name, random.below(4));
             let behavior = ["is never ready", "ends after 2s", "is missing", "is ready after 5s", "moves"][random.below(5) as usize];

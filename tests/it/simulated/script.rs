@@ -6,13 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftless::desired::Mode;
+use driftless::desired::{Mode, Protocol};
 use driftless::finding::Finding;
-use driftless::observed::{Container, Field, Record, State};
+use driftless::name::ObjectId;
+use driftless::observed::{Container, Field, State};
+use driftless::plan::claim::Thing;
 use driftless::report::{ApplicationStatus, Paint, PlanAnswer, StatusReport, drift_text, findings_text, plan_text, status_text};
 use driftless::sim::{Behavior, Fault, Run, Scene, Turn, rounds};
 use driftless::time::{Time, format_duration, parse_duration};
 
+use super::build::name;
 use super::world::World;
 
 /// The agent looks again this soon after it went back.
@@ -101,13 +104,29 @@ fn happen(world: &mut World, words: &[&str]) {
         ["by", "hand:", words @ ..] => by_hand(world, words),
         ["kill", "agent"] => world.run.kill_agent(),
         ["restart", "engine"] => world.run.restart_engine(),
-        ["lose", "record"] => *world.run.reconciler_mut().record_mut() = Record::default(),
+        ["lose", "record"] => world.lose_record(),
+        ["hand", "over", "to", application] => world.hand_over(application),
+        ["application", other, "has", thing @ ..] => claim(world, other, thing),
+        ["application", other, "is", "gone"] => world.run.claims.things.retain(|_, holder| holder.as_str() != *other),
         ["approve"] => world.run.reconciler_mut().record_mut().approved = Some(revision),
         ["permit", "pruning"] => world.run.reconciler_mut().record_mut().prune_all = Some(revision),
         ["retry"] => world.run.reconciler_mut().forgive(),
         ["calm"] => world.run.host.scene = Scene::default(),
         _ => panic!("`{}` is no command", words.join(" ")),
     }
+}
+
+/// Another application has something that only one can have.
+fn claim(world: &mut World, other: &str, thing: &[&str]) {
+    let object = |text: &str| ObjectId::try_from(text.to_owned()).expect("an object");
+    let thing = match thing {
+        ["port", port] => Thing::Port(Protocol::Tcp, port.parse().expect("a port")),
+        ["object", id] => Thing::Object(object(id)),
+        ["volume", volume] => Thing::Volume((*volume).to_owned()),
+        ["name", dns] => Thing::Name((*dns).to_owned()),
+        other => panic!("`{}` is nothing that only one can have", other.join(" ")),
+    };
+    world.run.claims.things.insert(thing, name(other));
 }
 
 /// Returns manifests with each `OLD -> NEW` carried out everywhere.

@@ -4,7 +4,7 @@
 //! each workload hold as far as nobody else took replicas away, no volume has two writers, and what is
 //! not ours is left alone. What breaks one of these panics with a sentence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use driftless::desired::{Amount, Desired, Exclusive, Settings, Strategy, Workloa
 use driftless::finding::Finding;
 use driftless::host::Step;
 use driftless::manifest::{Context, Format, Tree, build};
-use driftless::name::{Kind, ObjectId};
-use driftless::observed::{Container, Live, State};
-use driftless::reconcile::Target;
+use driftless::name::{Kind, Name, ObjectId};
+use driftless::observed::{Container, Live, Record, State, Traffic};
+use driftless::reconcile::{Reconciler, Target};
 use driftless::sim::{Host, Run, Scene, Turn};
 use driftless::time::Time;
 
@@ -27,6 +27,8 @@ pub const START: Time = Time(1_767_225_600_000);
 pub struct World {
     /// The application on its host.
     pub run: Run,
+    /// The application's name.
+    pub application: Name,
     /// What the next commits are read with.
     pub settings: Settings,
     /// What Git has.
@@ -45,6 +47,7 @@ impl World {
     pub fn new() -> Self {
         World {
             run: Run::new(Host::new(Scene::default(), START), shop("", [])),
+            application: name("shop"),
             settings: Settings::default(),
             head: None,
             refused: Vec::new(),
@@ -59,7 +62,7 @@ impl World {
         self.manifests = manifests.to_owned();
         self.pushed = revision.to_owned();
         let context = Context {
-            application: name("shop"),
+            application: self.application.clone(),
             revision: revision.to_owned(),
             installation: self.run.desired.installation.clone(),
             settings: self.settings.clone(),
@@ -102,6 +105,43 @@ impl World {
         if !Arc::ptr_eq(kept, &self.run.desired) {
             self.run.desired = kept.clone();
         }
+    }
+
+    /// Hands everything over to an application of another name, which wants the very same. What runs for it ends first.
+    pub fn hand_over(&mut self, to: &str) {
+        while !self.run.reconciler().observed().in_flight.is_empty() {
+            self.pass(Duration::from_millis(100));
+        }
+        let mut live = self.run.host.read();
+        self.run.reconciler().adopt(&self.run.desired, &mut live);
+        let from = std::mem::replace(&mut self.application, name(to));
+        let observed = self.run.reconciler().observed();
+        let replicas = live.replicas(&self.run.desired.installation.owner, &from).map(|(_, labels)| labels.object.workload());
+        let known = observed.record.applied.keys().chain(observed.record.addresses.keys()).cloned();
+        let ids: BTreeSet<ObjectId> = known.chain(replicas).collect();
+        let (generation, acknowledged) = (observed.traffic.generation, observed.traffic.acknowledged);
+        let traffic = Traffic { generation, acknowledged, ..Traffic::default() };
+        let mut taker = Reconciler::new(Record::default(), traffic, self.run.host.now());
+        for id in ids {
+            taker.take_over(&id, self.run.reconciler_mut().give_up(&id, &from, &live));
+        }
+        for desired in self.revisions.values_mut().chain(&mut self.head).chain([&mut self.run.desired]) {
+            Arc::make_mut(desired).application = self.application.clone();
+        }
+        let observed = taker.observed();
+        self.run = Run::resumed(self.run.host.clone(), self.run.desired.clone(), observed.record.clone(), observed.traffic.clone());
+        self.keep();
+    }
+
+    /// Loses the record. Whose label a container carries still tells who made it.
+    pub fn lose_record(&mut self) {
+        let mut record = Record::default();
+        for labels in self.run.host.live().containers.iter().filter_map(|container| container.labels.as_ref()) {
+            let maker = labels.application.clone().filter(|maker| *maker != self.application);
+            record.adopted.entry(labels.object.workload()).or_default().extend(maker);
+        }
+        record.adopted.retain(|_, makers| !makers.is_empty());
+        *self.run.reconciler_mut().record_mut() = record;
     }
 
     /// Plans a round, starts its steps, and watches.
