@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::Application;
-use crate::desired::{Desired, Installation, Mode};
+use crate::desired::{Desired, Installation, Mode, Protocol};
+use crate::docker::Docker;
 use crate::finding::Finding;
 use crate::git::{Revision, Source};
 use crate::host::Class;
@@ -93,6 +95,11 @@ pub(super) struct App {
     pub(super) look_again: bool,
     /// The digest of the external files that the head was read with.
     pub(super) external: String,
+    /// An image that decides about a front has come since the head was read: it is being read again, and
+    /// nothing is done meanwhile.
+    pub(super) outdated: bool,
+    /// When it was last read again for that.
+    pub(super) looked: Option<Instant>,
     /// The record was changed by a person's decision and must be stored.
     pub(super) unsaved: bool,
     /// How many loads of the head have ended: whoever asks for a fresh look waits for the next.
@@ -144,7 +151,7 @@ impl App {
     /// Returns whose services are published; `None` if they are served on as they were: what they shall be
     /// is not known now, or must not be acted on.
     pub(super) fn served(&self) -> Option<Arc<Desired>> {
-        self.kept().ok().flatten().filter(|kept| kept.settings.mode != Mode::Observe)
+        self.kept().ok().flatten().filter(|kept| kept.settings.mode != Mode::Observe && !self.outdated)
     }
 
     /// Tells which revision is to be kept; nobody goes back to one that cannot be loaded.
@@ -312,7 +319,15 @@ impl App {
 }
 
 /// Loads a revision that was fetched: reads and checks it.
-pub(super) async fn load(mut config: Application, source: Source, installation: Installation, revision: Revision) -> Loaded {
+///
+/// What it depends on outside of the repository is looked at, too: external files, and the ports that images
+/// declare.
+pub(super) async fn load(
+    mut config: Application,
+    source: Source,
+    (installation, docker): (Installation, Docker),
+    revision: Revision,
+) -> Loaded {
     let compose = &mut config.settings.compose;
     compose.external = external::read(&compose.external);
     let external = external::digest(&compose.external);
@@ -320,7 +335,7 @@ pub(super) async fn load(mut config: Application, source: Source, installation: 
         Ok(folder) => folder,
         Err(error) => return Loaded::Failed(trouble(&error)),
     };
-    let context = Context {
+    let mut context = Context {
         application: config.name.clone(),
         revision: revision.id.clone(),
         installation,
@@ -328,7 +343,19 @@ pub(super) async fn load(mut config: Application, source: Source, installation: 
         namespace: config.namespace.clone(),
         format: config.format,
     };
-    let built = tokio::task::spawn_blocking(move || build(&tree, &context)).await;
+    let tree = Arc::new(tree);
+    let built = loop {
+        let (shared, asked) = (tree.clone(), context.clone());
+        let built = tokio::task::spawn_blocking(move || build(&shared, &asked)).await;
+        let exposed = match &built {
+            Ok(Ok(desired)) => exposed(desired, &docker).await,
+            _ => BTreeMap::new(),
+        };
+        if exposed.is_empty() {
+            break built;
+        }
+        context.settings.compose.exposed.extend(exposed);
+    };
     let (desired, findings) = match built {
         Ok(Ok(desired)) => (Some(desired), Vec::new()),
         Ok(Err(findings)) => (None, findings),
@@ -343,6 +370,19 @@ pub(super) async fn load(mut config: Application, source: Source, installation: 
         tracing::warn!(application = %config.name, error = %chain(&error).join(": "), "the revision cannot be kept for later");
     }
     Loaded::Read { revision, findings, desired: desired.map(Arc::new), print, external }
+}
+
+/// Returns the ports that images declare of which that is still to be known, as far as the host has them.
+async fn exposed(desired: &Desired, docker: &Docker) -> BTreeMap<String, BTreeSet<(u16, Protocol)>> {
+    let mut exposed = BTreeMap::new();
+    for image in desired.unknown_images() {
+        match docker.exposed(image).await {
+            Ok(Some(ports)) => drop(exposed.insert(image.to_owned(), ports)),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(image, error = %chain(&error).join(": "), "what the image declares cannot be read"),
+        }
+    }
+    exposed
 }
 
 pub(super) fn trouble(error: &crate::git::Error) -> Trouble {

@@ -66,10 +66,10 @@ impl Agent {
         }
         app.loading = Some(wanted.clone());
         let (config, source, installation) = (app.config.clone(), app.source.clone(), self.options.installation.clone());
-        let (sender, loads) = (self.sender.clone(), self.loads.clone());
+        let (sender, loads, docker) = (self.sender.clone(), self.loads.clone(), self.docker.clone());
         tokio::spawn(async move {
             let _turn = loads.acquire_owned().await;
-            let loaded = application::load(config, source, installation, revision).await;
+            let loaded = application::load(config, source, (installation, docker), revision).await;
             let _ = sender.send(Event::Loaded(index, wanted, loaded));
         });
     }
@@ -92,7 +92,7 @@ impl Agent {
                 Some((revision.id.clone(), "refused", lines.join("\n")))
             }
             Loaded::Read { revision, .. } if *wanted == Wanted::Head && app.last_seen() == Some(revision.id.as_str()) => {
-                tracing::info!(application = %name, "a file of `secretsFolder` has changed");
+                tracing::info!(application = %name, "read again: a file of `secretsFolder` has changed, or an image was looked at");
                 None
             }
             Loaded::Read { revision, .. } if *wanted == Wanted::Head => {

@@ -297,6 +297,8 @@ fn new_app(config: Application, source: Source, repository: usize, record: crate
         loading: None,
         look_again: false,
         external: String::new(),
+        outdated: false,
+        looked: None,
         unsaved: false,
         healed: Vec::new(),
         looks: 0,

@@ -73,6 +73,7 @@ impl Agent {
             let live = self.share(live).await;
             let probing = self.prober.results();
             for index in 0..self.apps.len() {
+                self.look_at_images(index, &live);
                 let app = &mut self.apps[index];
                 app.reconciler.probed(probing.clone());
                 if let Some(acknowledged) = &acknowledged {
@@ -96,6 +97,19 @@ impl Agent {
         self.metrics.time(Metric::Reconcile, &[], began.elapsed());
         self.tell_readers();
         self.answer_all();
+    }
+
+    /// Reads an application again whose fronts depend on what an image declares that the host has by now.
+    fn look_at_images(&mut self, index: usize, live: &Live) {
+        let app = &mut self.apps[index];
+        let Some(head) = &app.head else { return };
+        app.outdated = head.unknown_images().iter().any(|image| live.has_image(image));
+        if !app.outdated || app.loading.is_some() || app.looked.is_some_and(|at| at.elapsed() < AWAY) {
+            return;
+        }
+        app.looked = Some(Instant::now());
+        let revision = Revision { id: head.revision.clone(), summary: String::new(), committed: None };
+        self.load(index, Wanted::Head, revision);
     }
 
     /// Counts a failure.
@@ -146,6 +160,9 @@ impl Agent {
     async fn round(&mut self, index: usize, live: &Live) {
         let claims = self.claims.get(index).cloned().unwrap_or_default();
         let app = &mut self.apps[index];
+        if app.outdated {
+            return;
+        }
         let desired = match app.kept() {
             Ok(Some(desired)) => desired,
             Ok(None) => return,

@@ -164,6 +164,7 @@ fn compose(spec: &mut Fields<'_>) -> Compose {
         profiles: spec.items("profiles").iter().filter_map(|profile| Some(profile.filled()?.value)).collect(),
         data_root: folder_of_host(spec, "dataRoot"),
         external,
+        exposed: BTreeMap::new(),
     }
 }
 
@@ -332,6 +333,7 @@ mod tests {
                     profiles: ["debug".to_owned()].into(),
                     data_root: Some("/srv/shop".to_owned()),
                     external: External::Folder { path: "/etc/driftless/secrets/shop".to_owned(), files: BTreeMap::new() },
+                    exposed: BTreeMap::new(),
                 },
             },
             forge: Some(Forge {

@@ -23,7 +23,7 @@ use crate::hash::{ContentHash, FieldValue, Key};
 use crate::name::{Name, ObjectId};
 
 pub use care::Care;
-pub use option::{HealthCheck, Healthcheck, NetworkOptions, Options, Range, VolumeOptions};
+pub use option::{Declares, HealthCheck, Healthcheck, NetworkOptions, Options, Range, VolumeOptions};
 pub use settings::{Compose, External, Installation, Layout, Mode, OnFailure, Settings};
 pub use spec::{ContainerSpec, Spec};
 pub use template::{
@@ -185,6 +185,12 @@ impl Desired {
         self.services.values().filter(move |service| service.backends.iter().any(|backend| backend.workload == *workload))
     }
 
+    /// Returns the images of which it is not known whether they declare ports, and that decide about fronts.
+    pub fn unknown_images(&self) -> BTreeSet<&str> {
+        let unknown = self.workloads.values().filter(|workload| workload.template.options.declares == Declares::Unknown);
+        unknown.flat_map(|workload| &workload.template.containers).map(|container| container.image.as_str()).collect()
+    }
+
     /// Returns the TCP ports of each workload's replicas that a service targets or the author publishes.
     pub fn targeted_ports_by_workload(&self) -> BTreeMap<&ObjectId, BTreeSet<u16>> {
         let mut ports: BTreeMap<&ObjectId, BTreeSet<u16>> = BTreeMap::new();
@@ -193,7 +199,11 @@ impl Desired {
             ports.entry(id).or_default().extend(published.map(|port| port.container_port));
         }
         for service in self.services.values() {
-            for backend in &service.backends {
+            let promised = |backend: &&Backend| {
+                let workload = self.workloads.get(&backend.workload);
+                workload.is_none_or(|workload| workload.template.options.declares != Declares::Image)
+            };
+            for backend in service.backends.iter().filter(promised) {
                 let targets = service.ports.iter().zip(&backend.targets);
                 let tcp = targets.filter(|(port, _)| port.protocol == Protocol::Tcp).filter_map(|(_, target)| *target);
                 ports.entry(&backend.workload).or_default().extend(tcp);

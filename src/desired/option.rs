@@ -16,6 +16,8 @@ pub struct Options {
     pub container_name: Option<String>,
     /// Names that Docker's own resolver answers with the replica, by the name on the host of the network.
     pub aliases: BTreeMap<String, BTreeSet<String>>,
+    /// Who says at which ports it is reached.
+    pub declares: Declares,
     /// `host` or `none`: the replica is on no network of the engine; `service:NAME`: it is in the network
     /// namespace of that service's replica.
     pub network_mode: Option<String>,
@@ -80,6 +82,18 @@ pub struct Options {
     /// What its author calls a field, where that does not follow from the field alone: by canonical path,
     /// within the service. It is for people, and in no hash.
     pub written: BTreeMap<String, String>,
+}
+
+/// Who says at which ports a service is reached, which decides whether it has a front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Declares {
+    /// Its manifest, or nobody.
+    #[default]
+    Manifest,
+    /// Its image alone. Nobody promises that anything listens there.
+    Image,
+    /// Its image may, which is known once the host has it. No replica is made before.
+    Unknown,
 }
 
 /// A soft and a hard limit.
@@ -154,6 +168,7 @@ impl Options {
         let Options {
             container_name,
             aliases,
+            declares: _,
             network_mode,
             macs,
             domainname,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::hash::Key;
 use crate::name::Name;
 
-use super::Secret;
+use super::{Protocol, Secret};
 
 /// One installation of driftless on one engine.
 #[derive(Debug, Clone)]
@@ -149,12 +149,14 @@ pub struct Compose {
     pub data_root: Option<String>,
     /// Where configs and secrets are that are not in the repository.
     pub external: External,
+    /// The ports that images declare, as far as the host has them and somebody has looked.
+    pub exposed: BTreeMap<String, BTreeSet<(u16, Protocol)>>,
 }
 
 impl Default for Compose {
     fn default() -> Self {
         let (variables, profiles) = (BTreeMap::new(), BTreeSet::new());
-        Compose { fronts: true, variables, profiles, data_root: None, external: External::Unknown }
+        Compose { fronts: true, variables, profiles, data_root: None, external: External::Unknown, exposed: BTreeMap::new() }
     }
 }
 

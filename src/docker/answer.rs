@@ -132,16 +132,22 @@ pub(super) fn published(config: &HostConfig) -> BTreeSet<HostPort> {
     let ports = bindings.flat_map(|(port, bindings)| bindings.iter().flatten().map(move |binding| (port, binding)));
     ports
         .filter_map(|(port, binding)| {
-            let (container_port, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+            let (container_port, protocol) = self::port(port)?;
             let address = binding.host_ip.as_deref().filter(|address| !address.is_empty());
             Some(HostPort {
                 address: address.map(str::parse).transpose().ok()?,
                 host_port: binding.host_port.as_deref()?.parse().ok()?,
-                container_port: container_port.parse().ok()?,
-                protocol: protocol_of(protocol)?,
+                container_port,
+                protocol,
             })
         })
         .collect()
+}
+
+/// Returns a port as images and containers write it, `80/tcp`.
+pub(super) fn port(text: &str) -> Option<(u16, Protocol)> {
+    let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    Some((port.parse().ok()?, protocol_of(protocol)?))
 }
 
 /// Returns the ports that the engine publishes for a running container.

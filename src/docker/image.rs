@@ -3,7 +3,7 @@
 //! Credentials come from `config.json` only; credential helpers are programs of other people and are
 //! not run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -14,8 +14,10 @@ use futures_util::StreamExt;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
-use super::error::{During, Error};
-use super::{Docker, Inner};
+use crate::desired::Protocol;
+
+use super::error::{During, Error, status};
+use super::{Docker, Inner, answer};
 
 impl Docker {
     pub(super) async fn pull(&self, image: &str) -> Result<(), Error> {
@@ -44,6 +46,21 @@ impl Docker {
         let pulled = self.inner.client.inspect_image(image).await.during("pull", image)?;
         self.inner.watch().pulled(image, pulled.id.unwrap_or_default());
         Ok(())
+    }
+
+    /// Returns the ports that an image declares; `None` if the host does not have it.
+    ///
+    /// # Errors
+    ///
+    /// If the engine does not answer.
+    pub async fn exposed(&self, image: &str) -> Result<Option<BTreeSet<(u16, Protocol)>>, Error> {
+        let found = match self.inner.client.inspect_image(image).await {
+            Ok(found) => found,
+            Err(error) if status(&error) == Some(404) => return Ok(None),
+            Err(error) => return Err(error).during("inspect", image),
+        };
+        let ports = found.config.and_then(|config| config.exposed_ports).unwrap_or_default();
+        Ok(Some(ports.iter().filter_map(|port| answer::port(port)).collect()))
     }
 
     /// Returns how far each running pull is, by image, in words.

@@ -7,7 +7,7 @@ use bollard::models::{
     ResourcesUlimits,
 };
 
-use crate::desired::{HealthCheck, Healthcheck, Options, Range};
+use crate::desired::{Declares, HealthCheck, Healthcheck, Options, Range};
 
 use super::label;
 
@@ -16,6 +16,7 @@ pub(super) fn apply(options: &Options, body: &mut ContainerCreateBody) {
     let Options {
         container_name: _,
         aliases: _,
+        declares: _,
         network_mode,
         macs: _,
         domainname,
@@ -151,6 +152,7 @@ pub(super) fn read(config: &ContainerConfig, host: &HostConfig, networks: &[(&St
     Options {
         container_name: labels.get(label::NAME).cloned(),
         aliases: networks.iter().map(|(network, endpoint)| ((*network).clone(), aliases(endpoint, id))).collect(),
+        declares: Declares::default(),
         network_mode: host.network_mode.clone().filter(|mode| matches!(mode.as_str(), "host" | "none") || mode.starts_with("container:")),
         macs: labels.get(label::MACS).and_then(|macs| serde_json::from_str(macs).ok()).unwrap_or_default(),
         domainname: text(&config.domainname),

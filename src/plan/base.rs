@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{Condition, ContentId, Dependency, Front, MountSource, PullPolicy, Workload};
+use crate::desired::{Condition, ContentId, Declares, Dependency, Front, MountSource, PullPolicy, Workload};
 use crate::hash::Match;
 use crate::host::Step;
 use crate::name::{Kind, ObjectId};
@@ -45,6 +45,10 @@ pub(super) fn plan(view: &View<'_>, draft: &mut Draft<'_>) {
     for workload in view.desired.workloads.values().filter(|workload| creates(view, workload)).filter(free) {
         for content in contents(workload).into_iter().filter(|content| !has_content(view, content)) {
             draft.step(Step::Deliver { content: content.clone() }, format!("{} needs it", workload.id));
+        }
+        if workload.template.options.declares == Declares::Unknown {
+            let front = ObjectId::new(workload.id.namespace.clone(), Kind::Front, workload.id.name.clone());
+            draft.hold(front.to_string(), "whether it is needed is known once the image is there: it may declare ports", None);
         }
         for (image, policy) in view.missing_images(workload, view.is_changing(&workload.id)) {
             match policy {
@@ -135,6 +139,9 @@ pub(super) fn missing(view: &View<'_>, workload: &Workload) -> Option<String> {
             (Some(failed), _) => format!("waits for its image: {}", failed.failure.message),
             (None, _) => format!("waits for image `{image}`"),
         });
+    }
+    if workload.template.options.declares == Declares::Unknown {
+        return Some("waits until its image was looked at".to_owned());
     }
     if contents(workload).into_iter().any(|content| !has_content(view, content)) {
         return Some("waits for its files".to_owned());

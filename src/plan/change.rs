@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{Care, Desired, Front, Probes, Service, Workload, field};
+use crate::desired::{Care, Declares, Desired, Front, Probes, Service, Workload, field};
 use crate::hash::{FieldValue, Fields, sha256};
 use crate::name::{Kind, ObjectId};
 
@@ -70,7 +70,11 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
     let staying = staying(Standing::Old).or_else(|| staying(Standing::Current)).filter(|_| !first);
     match (applied, staying) {
         (Some(applied), _) => {
-            let fields = differences(&workload.id, applied, &wanted);
+            let mut fields = differences(&workload.id, applied, &wanted);
+            // Whose its names are is not known before its image is.
+            if workload.template.options.declares == Declares::Unknown {
+                fields.retain(|field| !field.path.ends_with(".aliases"));
+            }
             let replaced = fields.iter().any(|field| field.consequence == path::RECREATES);
             let action = if replaced || has_other { ChangeAction::Recreate } else { ChangeAction::Update };
             let reason = match fields.is_empty() {

@@ -48,7 +48,8 @@ pub fn rounds(mut run: Run) -> Vec<PlanRound> {
 
 /// Returns how long nothing may happen although something still will: deadlines and drains.
 fn longest_wait(run: &Run) -> Duration {
-    let workloads = run.desired.workloads.values().flat_map(|workload| [workload.deadline.unwrap_or_default(), workload.min_ready]);
+    let workloads =
+        run.desired.workloads.values().flat_map(|workload| [workload.deadline.unwrap_or_default(), workload.min_ready, workload.delay]);
     workloads.chain([run.desired.settings.drain]).max().unwrap_or_default() + MARGIN
 }
 

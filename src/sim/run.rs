@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::desired::Desired;
+use crate::desired::{Declares, Desired};
 use crate::host::Step;
 use crate::name::ObjectId;
 use crate::observed::{Record, State, Traffic};
@@ -81,6 +81,7 @@ impl Run {
 
     /// Plans a round and starts its steps.
     pub fn turn(&mut self) -> Turn {
+        self.look_at_images();
         let now = self.host.now();
         let live = self.host.read();
         let serving = self.serving();
@@ -97,6 +98,18 @@ impl Run {
         let due = round.plan.held.iter().filter_map(|held| held.until).filter(|until| *until > now);
         self.next = if round.plan.steps.is_empty() { due.chain(self.host.next_event()).min().unwrap_or(now + IDLE) } else { now };
         Turn { at: now, plan: round.plan, steps, serving, refused: round.refused }
+    }
+
+    /// Whoever knows what images declare has said so before; nobody else's image declares anything.
+    fn look_at_images(&mut self) {
+        let is_there = |image: &&str| self.host.live().has_image(image);
+        let known: Vec<String> = self.desired.unknown_images().into_iter().filter(is_there).map(str::to_owned).collect();
+        if known.is_empty() {
+            return;
+        }
+        let workloads = Arc::make_mut(&mut self.desired).workloads.values_mut();
+        let of_known = workloads.filter(|workload| workload.template.containers.iter().any(|container| known.contains(&container.image)));
+        of_known.for_each(|workload| workload.template.options.declares = Declares::Manifest);
     }
 
     /// Returns how long to wait before the next turn: until something happens that is known.

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use crate::desired;
 use crate::desired::{
-    Amount, Backend, Condition, Container, Content, ContentId, Dependency, Desired, Exclusive, Front, Goal, Identity, MountSource, Network,
-    Probes, Protocol, ServicePort, Spec, Strategy, Template, Text, Volume, Workload,
+    Amount, Backend, Condition, Container, Content, ContentId, Declares, Dependency, Desired, Exclusive, Front, Goal, Identity,
+    MountSource, Network, Probes, Protocol, ServicePort, Spec, Strategy, Template, Text, Volume, Workload,
 };
 use crate::manifest::node::{Located, Span};
 use crate::manifest::sink::Sink;
@@ -135,16 +135,28 @@ impl Lower<'_> {
         }
     }
 
-    /// Returns the ports that others on its networks use.
-    fn declared_ports(service: &Service) -> BTreeSet<(u16, Protocol)> {
+    /// Returns the ports that others on its networks use: what the file says, otherwise what its image
+    /// declares, and who said so.
+    fn declared_ports(&self, service: &Service) -> (BTreeSet<(u16, Protocol)>, Declares) {
         let published = service.ports.iter().map(|(port, _)| (port.container_port, port.protocol));
-        published.chain(service.expose.iter().copied()).collect()
+        let written: BTreeSet<(u16, Protocol)> = published.chain(service.expose.iter().copied()).collect();
+        if !written.is_empty() || !self.may_have_front(service) {
+            return (written, Declares::Manifest);
+        }
+        match self.context.settings.compose.exposed.get(&service.image) {
+            None => (written, Declares::Unknown),
+            Some(ports) if ports.is_empty() => (written, Declares::Manifest),
+            Some(ports) => (ports.clone(), Declares::Image),
+        }
+    }
+
+    fn may_have_front(&self, service: &Service) -> bool {
+        service.wishes.front.unwrap_or(self.context.settings.compose.fronts) && service.options.network_mode.is_none()
     }
 
     /// Returns the front of a service that declares a port.
     fn front(&self, name: &str, service: &Service) -> Option<Front> {
-        let wanted = service.wishes.front.unwrap_or(self.context.settings.compose.fronts);
-        if !wanted || service.options.network_mode.is_some() || Self::declared_ports(service).is_empty() {
+        if !self.may_have_front(service) || self.declared_ports(service).0.is_empty() {
             return None;
         }
         let endpoints = self.endpoints(service);
@@ -164,7 +176,7 @@ impl Lower<'_> {
     }
 
     fn service(&self, front: &Front, workload: &ObjectId, service: &Service) -> desired::Service {
-        let ports: Vec<(u16, Protocol)> = Self::declared_ports(service).into_iter().collect();
+        let ports: Vec<(u16, Protocol)> = self.declared_ports(service).0.into_iter().collect();
         desired::Service {
             id: front.id.clone(),
             headless: false,
@@ -249,6 +261,7 @@ impl Lower<'_> {
         options.written.extend(found.written);
         options.written.extend(self.network_paths(service));
         options.macs = self.macs(service);
+        options.declares = self.declared_ports(service).1;
         // Where there is a front, it has the names.
         if !has_front {
             let own = |(network, mut aliases): (String, BTreeSet<String>)| {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::desired::{Amount, Condition, Dependency, Exclusive, External, MountSource, Restart, Secret, Strategy, Workload};
+use crate::desired::{
+    Amount, Condition, Declares, Dependency, Exclusive, External, MountSource, Protocol, Restart, Secret, Strategy, Workload,
+};
 
 const EXAMPLE: [(&str, &str); 5] = [
     ("compose.yaml", include_str!("../../../examples/repo/compose/compose.yaml")),
@@ -68,6 +70,29 @@ fn without_fronts_the_name_is_on_the_replicas() {
     let web = workload(&without, "web");
     assert!(web.template.options.aliases["shop_default"].contains("web") && web.template.labels.len() == 1);
     assert_eq!(web.strategy, Strategy::Rolling { surge: Amount::Count(0), unavailable: Amount::Count(1) });
+}
+
+#[test]
+fn what_an_image_declares_makes_a_front_once_it_is_known() {
+    let with = |exposed: &[(&str, &[u16])]| {
+        let mut context = context();
+        let ports = |ports: &[u16]| ports.iter().map(|port| (*port, Protocol::Tcp)).collect();
+        context.settings.compose.exposed = exposed.iter().map(|(image, list)| ((*image).to_owned(), ports(list))).collect();
+        let text = "services: { web: { image: a:1 }, own: { image: a:1, expose: [81] }, off: { image: a:1, labels: { driftless.dev/front: 'false' } } }";
+        build(&Tree::of([("compose.yaml", text)]), &context).expect("good")
+    };
+    let declares = |desired: &Desired, name: &str| workload(desired, name).template.options.declares;
+    let unknown = with(&[]);
+    assert_eq!(unknown.unknown_images().into_iter().collect::<Vec<_>>(), ["a:1"]);
+    assert_eq!((declares(&unknown, "web"), declares(&unknown, "own")), (Declares::Unknown, Declares::Manifest));
+    assert_eq!((declares(&unknown, "off"), unknown.fronts.len()), (Declares::Manifest, 1));
+    let nothing = with(&[("a:1", &[])]);
+    assert_eq!((declares(&nothing, "web"), nothing.fronts.len()), (Declares::Manifest, 1));
+    let some = with(&[("a:1", &[80])]);
+    assert_eq!((declares(&some, "web"), some.fronts.len(), some.unknown_images().len()), (Declares::Image, 2, 0));
+    let web = some.services.values().find(|service| service.id.name.as_str() == "web").expect("a service");
+    assert_eq!(web.ports.iter().map(|port| port.port).collect::<Vec<_>>(), [80]);
+    assert!(some.targeted_ports_by_workload()[&workload(&some, "web").id].is_empty(), "nobody promises that anything listens there");
 }
 
 #[test]

@@ -259,6 +259,11 @@ fn duration(text: &str) -> Duration {
 }
 
 fn image_behaves(world: &mut World, image: &str, behavior: &[&str]) {
+    if let ["exposes", port] = behavior {
+        let port = port.parse().unwrap_or_else(|_| panic!("`{port}` is no port"));
+        world.exposed.entry(image.to_owned()).or_default().insert((port, driftless::desired::Protocol::Tcp));
+        return;
+    }
     let scene = &mut world.run.host.scene;
     let known = scene.behaviors.entry(image.to_owned()).or_default();
     match behavior {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftless::desired::{Amount, Desired, Exclusive, Settings, Strategy, Workload};
+use driftless::desired::{Amount, Desired, Exclusive, Protocol, Settings, Strategy, Workload};
 use driftless::finding::Finding;
 use driftless::host::Step;
 use driftless::manifest::{Context, Format, Tree, build};
@@ -39,6 +39,8 @@ pub struct World {
     pub pushed: String,
     /// The manifests of the last commit.
     pub manifests: String,
+    /// The ports that images declare.
+    pub exposed: BTreeMap<String, BTreeSet<(u16, Protocol)>>,
     revisions: BTreeMap<String, Arc<Desired>>,
 }
 
@@ -53,6 +55,7 @@ impl World {
             refused: Vec::new(),
             pushed: String::new(),
             manifests: String::new(),
+            exposed: BTreeMap::new(),
             revisions: BTreeMap::new(),
         }
     }
@@ -61,16 +64,7 @@ impl World {
     pub fn push(&mut self, revision: &str, manifests: &str) -> Result<(), Vec<Finding>> {
         self.manifests = manifests.to_owned();
         self.pushed = revision.to_owned();
-        let context = Context {
-            application: self.application.clone(),
-            revision: revision.to_owned(),
-            installation: self.run.desired.installation.clone(),
-            settings: self.settings.clone(),
-            namespace: name("shop"),
-            format: Format::Auto,
-        };
-        let file = if manifests.starts_with("services:") { "compose.yaml" } else { "app.yaml" };
-        match build(&Tree::of([(file, manifests)]), &context) {
+        match self.build(revision, manifests) {
             Ok(desired) => {
                 let desired = Arc::new(desired);
                 self.refused.clear();
@@ -87,6 +81,35 @@ impl World {
         }
     }
 
+    /// Reads manifests, with what is known of the images that the host has.
+    fn build(&self, revision: &str, manifests: &str) -> Result<Desired, Vec<Finding>> {
+        let mut settings = self.settings.clone();
+        let images = self.run.host.live().images.keys();
+        settings.compose.exposed = images.map(|image| (image.clone(), self.exposed.get(image).cloned().unwrap_or_default())).collect();
+        let context = Context {
+            application: self.application.clone(),
+            revision: revision.to_owned(),
+            installation: self.run.desired.installation.clone(),
+            settings,
+            namespace: name("shop"),
+            format: Format::Auto,
+        };
+        let file = if manifests.starts_with("services:") { "compose.yaml" } else { "app.yaml" };
+        build(&Tree::of([(file, manifests)]), &context)
+    }
+
+    /// Reads the head again if an image has come that decides about a front, as the agent does.
+    fn look_at_images(&mut self) {
+        let has = |image: &&str| self.run.host.live().has_image(image);
+        let Some(head) = self.head.as_ref().filter(|head| head.revision == self.pushed && head.unknown_images().iter().any(has)) else {
+            return;
+        };
+        let revision = head.revision.clone();
+        let desired = Arc::new(self.build(&revision, &self.manifests).expect("it was good before"));
+        self.revisions.insert(revision, desired.clone());
+        self.head = Some(desired);
+    }
+
     /// Returns the revision and the reason, if the application went back.
     pub fn rolled_back(&self) -> Option<(String, String)> {
         match self.run.reconciler().target(self.head.as_ref()?) {
@@ -97,6 +120,7 @@ impl World {
 
     /// Keeps what is to be kept: what Git has, or what was healthy last.
     pub fn keep(&mut self) {
+        self.look_at_images();
         let Some(head) = &self.head else { return };
         let kept = match self.rolled_back() {
             Some((revision, _)) => self.revisions.get(&revision).expect("a healthy revision was pushed"),
