@@ -36,8 +36,10 @@ impl Docker {
     /// If the engine does not answer, or with something that is not understood.
     pub async fn read(&self) -> Result<Live, Error> {
         let at = now();
-        let (containers, networks, volumes, images) =
-            tokio::try_join!(self.list_containers(), self.list_networks(), self.list_volumes(), self.list_images())?;
+        // Volumes first: one that is being filled comes with a container that says so, and the other way round
+        // that container may not have been there yet.
+        let volumes = self.list_volumes().await?;
+        let (containers, networks, images) = tokio::try_join!(self.list_containers(), self.list_networks(), self.list_images())?;
         let ids: HashSet<&str> = containers.iter().filter_map(|listed| listed.id.as_deref()).collect();
         self.inner.watch().retain(|id| ids.contains(id));
         let filled: HashSet<String> = containers.iter().filter_map(filled_volume).collect();

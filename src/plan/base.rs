@@ -190,7 +190,7 @@ fn contents(workload: &Workload) -> BTreeSet<&ContentId> {
 }
 
 fn has_content(view: &View<'_>, content: &ContentId) -> bool {
-    content_volumes(view).any(|(id, _)| id == content.0)
+    !view.is_busy(&Step::Deliver { content: content.clone() }.key()) && content_volumes(view).any(|(id, _)| id == content.0)
 }
 
 /// Returns the application's content volumes: id and name on the host.
