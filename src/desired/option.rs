@@ -151,6 +151,39 @@ pub struct NetworkOptions {
     pub labels: BTreeMap<String, String>,
 }
 
+impl NetworkOptions {
+    /// Returns what is asked for by path, in canonical form. Without addresses of its author's a network has
+    /// some of ours, of which nobody asks for any in particular.
+    pub fn fields(&self) -> BTreeMap<String, String> {
+        let NetworkOptions { driver, driver_opts, internal, attachable, ipam, labels } = self;
+        let mut fields = BTreeMap::new();
+        fields.extend(driver.iter().filter(|driver| *driver != "bridge").map(|driver| ("driver".to_owned(), driver.clone())));
+        fields.extend([("internal", internal), ("attachable", attachable)].into_iter().filter(|(_, flag)| **flag).map(flagged));
+        fields.extend(driver_opts.iter().map(|(name, value)| (format!("driver_opts.{name}"), value.clone())));
+        fields.extend(labels.iter().map(|(name, value)| (format!("labels.{name}"), value.clone())));
+        for (index, config) in ipam.iter().enumerate() {
+            fields.extend(config.iter().map(|(name, value)| (format!("ipam.config[{index}].{name}"), value.clone())));
+        }
+        fields
+    }
+}
+
+fn flagged((name, _): (&str, &bool)) -> (String, String) {
+    (name.to_owned(), "true".to_owned())
+}
+
+impl VolumeOptions {
+    /// Returns what is asked for by path, in canonical form.
+    pub fn fields(&self) -> BTreeMap<String, String> {
+        let VolumeOptions { driver, driver_opts, labels } = self;
+        let mut fields = BTreeMap::new();
+        fields.extend(driver.iter().filter(|driver| *driver != "local").map(|driver| ("driver".to_owned(), driver.clone())));
+        fields.extend(driver_opts.iter().map(|(name, value)| (format!("driver_opts.{name}"), value.clone())));
+        fields.extend(labels.iter().map(|(name, value)| (format!("labels.{name}"), value.clone())));
+        fields
+    }
+}
+
 /// How a volume is made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VolumeOptions {

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, HealthStatusEnum, ImageConfig, ImageSummary,
-    Network as EngineNetwork, Volume as EngineVolume,
+    IpamConfig, Network as EngineNetwork, Volume as EngineVolume,
 };
 use bollard::query_parameters::{ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions};
 use futures_util::{StreamExt, TryStreamExt};
 
+use crate::desired::{NetworkOptions, VolumeOptions};
+use crate::name::ObjectId;
 use crate::observed::{Container, Health, Labels, Live, Network, State, Volume};
 use crate::time::Time;
 
@@ -55,6 +57,7 @@ impl Docker {
         self.forget_addresses(&read);
         Ok(Live {
             at,
+            made: networks.iter().filter_map(made_network).chain(volumes.iter().filter_map(made_volume)).collect(),
             networks: networks.iter().map(network).collect(),
             volumes: volumes.iter().filter(|volume| !filled.contains(&volume.name)).map(volume).collect(),
             images: self.image_names(&images, &read),
@@ -311,6 +314,37 @@ fn network(network: &EngineNetwork) -> Network {
         labels: network.labels.as_ref().and_then(label::read_object),
         subnets: subnets(network),
     }
+}
+
+/// Returns how a network of ours was made. What we add by ourselves is left out.
+fn made_network(network: &EngineNetwork) -> Option<((ObjectId, String), BTreeMap<String, String>)> {
+    let object = label::read_object(network.labels.as_ref()?)?.object;
+    let configs = network.ipam.iter().filter_map(|ipam| ipam.config.as_ref()).flatten();
+    let config = |config: &IpamConfig| {
+        let IpamConfig { subnet, ip_range, gateway, .. } = config.clone();
+        let parts = [("subnet", subnet), ("ip_range", ip_range), ("gateway", gateway)];
+        parts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.filter(|value| !value.is_empty())?))).collect()
+    };
+    let options = NetworkOptions {
+        driver: network.driver.clone(),
+        driver_opts: network.options.clone().unwrap_or_default().into_iter().collect(),
+        internal: network.internal == Some(true),
+        attachable: network.attachable == Some(true),
+        ipam: configs.map(config).collect(),
+        labels: authors(network.labels.as_ref()?),
+    };
+    Some(((object, network.name.clone()?), options.fields()))
+}
+
+fn made_volume(volume: &EngineVolume) -> Option<((ObjectId, String), BTreeMap<String, String>)> {
+    let object = label::read_object(&volume.labels)?.object;
+    let driver_opts = volume.options.clone().into_iter().collect();
+    let options = VolumeOptions { driver: Some(volume.driver.clone()), driver_opts, labels: authors(&volume.labels) };
+    Some(((object, volume.name.clone()), options.fields()))
+}
+
+fn authors(labels: &label::Map) -> BTreeMap<String, String> {
+    labels.iter().filter(|(name, _)| !label::is_added(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn volume(volume: &EngineVolume) -> Volume {

@@ -22,6 +22,9 @@ pub struct Live {
     pub volumes: Vec<Volume>,
     /// Images that the host has, by each name they go by, with their ids.
     pub images: BTreeMap<String, String>,
+    /// How networks and volumes of ours were made, by canonical path (`NetworkOptions::fields`): by their ids and
+    /// names, because one that got another name is there twice.
+    pub made: BTreeMap<(ObjectId, String), BTreeMap<String, String>>,
 }
 
 /// A container.

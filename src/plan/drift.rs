@@ -3,11 +3,11 @@
 //! Of an object that Git changes only what no longer runs is drift: until its change is carried out,
 //! everything else about it is part of the change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::{Workload, field};
 use crate::hash::{FieldValue, Fields, Key, Match};
-use crate::name::ObjectId;
+use crate::name::{Kind, ObjectId};
 use crate::observed::{Container, State};
 use crate::time::Time;
 
@@ -47,6 +47,9 @@ fn ground(view: &View<'_>) -> Vec<Drift> {
     let fronts = desired.fronts.keys().filter(|id| view.front(id).is_none());
     let gone = networks.chain(volumes).chain(fronts).filter(|id| view.observed.record.applied.contains_key(id));
     let mut drift: Vec<Drift> = gone.map(|id| entry(view, id, DriftKind::Missing, Vec::new(), None)).collect();
+    for (id, fields) in made_otherwise(view) {
+        drift.push(Drift { healed: false, ..entry(view, &id, DriftKind::Changed, fields, None) });
+    }
     for front in desired.fronts.values().filter(|front| !view.is_busy(&front.id.to_string())) {
         let Some(container) = view.front(&front.id) else { continue };
         let name = |network: &str| path::of_front(desired, &front.id, &field::network(network));
@@ -58,6 +61,34 @@ fn ground(view: &View<'_>) -> Vec<Drift> {
         }
     }
     drift
+}
+
+/// Returns the networks and volumes of a Compose project that were made in another way than is wanted, by
+/// whomever. The engine changes neither, and both are in use.
+fn made_otherwise(view: &View<'_>) -> Vec<(ObjectId, Vec<DriftField>)> {
+    let desired = view.desired;
+    let networks = desired
+        .networks
+        .values()
+        .filter(|network| !network.shared)
+        .map(|network| (&network.id, &network.host_name, network.options.fields()));
+    let volumes = desired.volumes.values().map(|volume| (&volume.id, &volume.host_name, volume.options.fields()));
+    let differing = |(id, name, wanted): (&ObjectId, &String, BTreeMap<String, String>)| {
+        let made = view.observed.live.made.get(&(id.clone(), name.clone()))?;
+        // Without addresses of its author's a network has some, and options that only we set.
+        let addresses = wanted.keys().any(|path| path.starts_with("ipam."));
+        let counts = |path: &&String| (addresses || !path.starts_with("ipam.")) && !path.starts_with("driver_opts.com.docker.network.");
+        let paths: BTreeSet<&String> = wanted.keys().chain(made.keys().filter(counts)).collect();
+        let fields = paths.into_iter().filter(|path| wanted.get(*path) != made.get(*path));
+        let fields = fields.map(|path| DriftField {
+            path: path::of_project(id, path),
+            expected: wanted.get(path).cloned(),
+            actual: made.get(path).cloned(),
+        });
+        let fields: Vec<DriftField> = fields.collect();
+        (!fields.is_empty()).then(|| (id.clone(), fields))
+    };
+    networks.chain(volumes).filter_map(differing).collect()
 }
 
 fn entry(view: &View<'_>, id: &ObjectId, what: DriftKind, fields: Vec<DriftField>, since: Option<Time>) -> Drift {
@@ -150,8 +181,16 @@ pub(super) fn deferred(view: &View<'_>) -> Vec<Held> {
         reason: "no longer in Git; `prune: false` keeps it".to_owned(),
         until: None,
     };
+    let otherwise = |(id, _): (ObjectId, _)| {
+        let (kind, user) = if id.kind == Kind::ComposeNetwork { ("network", "is in use") } else { ("volume", "holds data") };
+        let reason = format!(
+            "it was made in another way, and the engine changes no {kind} that {user}: give it another `name`, or remove it by hand"
+        );
+        Held { object: id.to_string(), reason, until: None }
+    };
+    let otherwise = made_otherwise(view).into_iter().map(otherwise);
     let gone = prune::gone(view).filter(|_| !view.desired.settings.prune);
-    view.desired.workloads.values().filter(lost).map(held).chain(gone.map(kept)).collect()
+    view.desired.workloads.values().filter(lost).map(held).chain(otherwise).chain(gone.map(kept)).collect()
 }
 
 /// Returns the fields of a container that are changed in place and are not what its workload wants.

@@ -42,6 +42,15 @@ pub(super) fn of_front(desired: &Desired, front: &ObjectId, path: &str) -> Strin
     }
 }
 
+/// Returns the path of a field of a network or volume.
+pub(super) fn of_project(object: &ObjectId, path: &str) -> String {
+    match object.kind {
+        Kind::ComposeNetwork => format!("networks.{}.{path}", object.name),
+        Kind::ComposeVolume => format!("volumes.{}.{path}", object.name),
+        _ => path.to_owned(),
+    }
+}
+
 /// Returns the path of a port of a service.
 pub(super) fn of_port(service: &ObjectId, port: &str) -> String {
     match service.kind {

@@ -20,6 +20,9 @@ impl Host {
         match step {
             Step::Pull { image } => return self.pull(image),
             Step::CreateNetwork { network } => {
+                self.live.made.extend(
+                    desired.networks.get(network).map(|wanted| ((network.clone(), wanted.host_name.clone()), wanted.options.fields())),
+                );
                 let name = desired.networks.get(network).map(|network| network.host_name.clone()).unwrap_or_default();
                 self.live.networks.retain(|known| known.name != name);
                 self.live.networks.push(Network {
@@ -30,6 +33,9 @@ impl Host {
                 });
             }
             Step::CreateVolume { volume } => {
+                self.live.made.extend(
+                    desired.volumes.get(volume).map(|wanted| ((volume.clone(), wanted.host_name.clone()), wanted.options.fields())),
+                );
                 let name = desired.volumes.get(volume).map(|volume| volume.host_name.clone()).unwrap_or_default();
                 self.live.volumes.push(Volume { name, labels: Some(labels(desired, volume.clone(), "")) });
             }

@@ -91,8 +91,8 @@ async fn every_option_that_is_asked_for_reads_back_and_no_other() {
     oom_score_adj: 100
     cap_add: [NET_ADMIN]
     read_only: true
-networks: { back: , front: }
-volumes: { data: }
+networks: { back: { internal: true, attachable: true, labels: { team: shop } }, front: }
+volumes: { data: { labels: { team: shop } } }
 ",
     )
     .await;
