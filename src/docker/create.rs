@@ -12,7 +12,7 @@ use bollard::query_parameters::{CreateContainerOptions, ListContainersOptions, R
 use crate::desired::{Desired, Front, MountSource, Template};
 use crate::hash::{ContentHash, Match};
 use crate::host::Class;
-use crate::name::ObjectId;
+use crate::name::{Kind, ObjectId};
 use crate::observed::Labels;
 
 use super::body::{self, Place, Replica};
@@ -210,9 +210,13 @@ impl Docker {
         for (source, volume) in asked.filter_map(|mount| Some((&mount.source, replica.volume(&mount.source)?))) {
             let refused = |class, reason: &str| Err(Error::refused(class, "create", replica.name(), format!("volume `{volume}` {reason}")));
             match self.inner.client.inspect_volume(&volume).await {
-                Ok(found) if label::read_object(&found.labels).is_some_and(|labels| self.is_own(&labels)) => {}
-                Ok(_) if matches!(source, MountSource::External(_)) => {}
-                Ok(_) => return refused(Class::User, "is not ours; rename the claim, or remove the volume if nobody needs it"),
+                Ok(found) => match source {
+                    MountSource::External(_) => {}
+                    MountSource::Volume(id) if self.may_mount(&found.labels, id) => {}
+                    MountSource::Volume(id) => return refused(Class::User, not_ours(id)),
+                    _ if label::read_object(&found.labels).is_some_and(|labels| self.is_own(&labels)) => {}
+                    _ => return refused(Class::User, "is not ours; remove it if nobody needs it"),
+                },
                 Err(error) if status(&error) == Some(404) => return refused(Class::Host, "has gone"),
                 Err(error) => return Err(error).during("look for the volume", &volume),
             }
@@ -243,13 +247,14 @@ impl Docker {
         };
         // An existing volume is returned as it is, whatever its labels.
         let created = self.inner.client.create_volume(request).await.during("create the volume", &volume.host_name)?;
-        match label::read_object(&created.labels).is_some_and(|labels| self.is_own(&labels)) {
+        match self.may_mount(&created.labels, id) {
             true => Ok(()),
-            false => {
-                let reason = "a volume of this name is there and is not ours; rename the claim, or adopt the volume";
-                Err(Error::refused(Class::User, "create the volume", &volume.host_name, reason))
-            }
+            false => Err(Error::refused(Class::User, "create the volume", &volume.host_name, not_ours(id))),
         }
+    }
+
+    fn may_mount(&self, labels: &label::Map, id: &ObjectId) -> bool {
+        label::read_object(labels).is_some_and(|labels| self.is_own(&labels)) || label::is_of_project(labels, id)
     }
 
     pub(super) async fn create_front(&self, id: &ObjectId, desired: &Desired) -> Result<(), Error> {
@@ -277,5 +282,13 @@ impl Docker {
         let options = CreateContainerOptions { name: Some(front.host_name.clone()), ..CreateContainerOptions::default() };
         let created = self.inner.client.create_container(Some(options), body::front(desired, front)).await;
         Ok(created.during("create", &front.host_name)?.id)
+    }
+}
+
+/// Says why a volume that is there is not used, and what to do.
+fn not_ours(id: &ObjectId) -> &'static str {
+    match id.kind {
+        Kind::ComposeVolume => "is there and is not ours; to use it as it is declare it `external: true`, otherwise give it another name",
+        _ => "is there and is not ours; rename the claim, or remove the volume if nobody needs it",
     }
 }

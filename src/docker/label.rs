@@ -154,6 +154,13 @@ pub(super) fn read_container(labels: &Map) -> Option<Labels> {
     Some(Labels { application: Some(name(labels, APPLICATION)?), container: labels.get(CONTAINER)?.clone(), ..read(labels, object)? })
 }
 
+/// Tells whether `docker compose` made this volume for the very project and name that is wanted: whoever moves a
+/// project here keeps its data. A sync never removes a data volume, so nothing is at risk.
+pub(super) fn is_of_project(labels: &Map, id: &ObjectId) -> bool {
+    let says = |label: &str, value: &Name| labels.get(label).is_some_and(|found| *found == value.to_string());
+    id.kind == Kind::ComposeVolume && says("com.docker.compose.project", &id.namespace) && says("com.docker.compose.volume", &id.name)
+}
+
 /// Reads the labels of a network, a volume or a front; `None` if it is not ours.
 pub(super) fn read_object(labels: &Map) -> Option<Labels> {
     read(labels, ObjectId::try_from(labels.get(OBJECT)?.clone()).ok()?)

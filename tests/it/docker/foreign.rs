@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bollard::models::{ContainerCreateBody, VolumeCreateRequest};
 use bollard::query_parameters::CreateContainerOptions;
 use driftless::host::{Class, Step};
+use driftless::name::Kind;
 
 use crate::engine::{IMAGE, docker_or_skip};
 
@@ -32,6 +33,27 @@ async fn a_name_that_somebody_else_has_is_refused() {
     assert_eq!(failure.class, Class::User);
     let name = &desired.volumes[&data].host_name;
     bench.engine.remove_volume(name, None::<bollard::query_parameters::RemoveVolumeOptions>).await.expect("removed");
+}
+
+#[tokio::test]
+async fn a_volume_that_docker_compose_made_for_this_project_is_used() {
+    let Some(bench) = docker_or_skip().await else { return };
+    let mut desired = bench.desired();
+    let mut data = bench.add_volume(&mut desired, "data");
+    let mut volume = desired.volumes.remove(&data).expect("added");
+    data.kind = Kind::ComposeVolume;
+    volume.id = data.clone();
+    let name = volume.host_name.clone();
+    desired.volumes.insert(data.clone(), volume);
+    let step = Step::CreateVolume { volume: data };
+    for (project, used) in [("another".to_owned(), false), (bench.namespace().to_string(), true)] {
+        let labels = [("com.docker.compose.project".to_owned(), project), ("com.docker.compose.volume".to_owned(), "data".to_owned())];
+        let request = VolumeCreateRequest { name: Some(name.clone()), labels: Some(labels.into()), ..Default::default() };
+        bench.engine.create_volume(request).await.expect("created");
+        let done = bench.docker.run(&step, &desired).await;
+        bench.engine.remove_volume(&name, None::<bollard::query_parameters::RemoveVolumeOptions>).await.expect("removed");
+        assert_eq!(done.is_ok(), used, "{done:?}");
+    }
 }
 
 #[tokio::test]
