@@ -177,7 +177,9 @@ impl Reconciler {
     /// Tells which revision is to be kept, given what Git has.
     pub fn target(&self, head: &Desired) -> Target {
         let record = &self.observed.record;
-        if record.failed.is_empty() {
+        // A revision that was healthy last and is not any more fails for something outside of Git, such as a secret
+        // of the host: an older one would fail for the same.
+        if record.failed.is_empty() || record.healthy.last() == Some(&head.revision) {
             return Target::Head;
         }
         let healthy = record.healthy.iter().rev().find(|revision| **revision != head.revision);
