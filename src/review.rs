@@ -75,7 +75,8 @@ const BASE_REFUSED: &str = "The base has errors and would be refused: this is th
 fn rooted(folder: &str, finding: &Finding) -> Finding {
     let mut finding = finding.clone();
     let folder = folder.trim_start_matches("./").trim_matches('/');
-    if !matches!(folder, "" | ".") {
+    // What stands outside of the repository, as policies do, is named by its whole path.
+    if !matches!(folder, "" | ".") && !finding.place.file.starts_with('/') {
         finding.place.file = match finding.place.file.as_str() {
             "" => folder.to_owned(),
             file => format!("{folder}/{file}"),

@@ -39,6 +39,8 @@ pub struct Standing {
     pub plan: Option<PlanAnswer>,
     /// Where its repository is, without credentials.
     pub repository: String,
+    /// What the forge that it answers to calls the repository, as in `acme/shop`.
+    pub forge: Option<String>,
 }
 
 /// A running agent, as others see it.
@@ -119,7 +121,7 @@ impl Agent {
             applications.insert(name, same.unwrap_or_else(|| Arc::new(standing)));
         }
         for orphan in &self.orphans {
-            let standing = Standing { status: orphan.status(), plan: None, repository: String::new() };
+            let standing = Standing { status: orphan.status(), plan: None, repository: String::new(), forge: None };
             changed |= before.applications.get(&orphan.name).is_none_or(|known| **known != standing);
             applications.insert(orphan.name.clone(), Arc::new(standing));
         }
@@ -151,6 +153,7 @@ impl Agent {
             // What is kept is not what Git has: the plan that people ask for is another.
             _ => self.question(index).and_then(Result::ok).map(|question| question.answer(false, now())),
         };
-        Standing { status, plan, repository: app.config.location.to_string() }
+        let forge = app.config.forge.as_ref().map(|forge| forge.repository.clone());
+        Standing { status, plan, repository: app.config.location.to_string(), forge }
     }
 }

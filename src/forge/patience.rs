@@ -79,6 +79,16 @@ impl Trouble {
         }
     }
 
+    /// Tells whether others would fail in the same way, so that it is better to wait with all of them. A request or
+    /// commit that is not there is a matter of its own.
+    pub(super) fn concerns_all(&self) -> bool {
+        match self {
+            Trouble::Forge(Error::Refused { status: 404 | 410 | 422, .. }) => false,
+            Trouble::Forge(_) => true,
+            Trouble::Git(error) => error.class() == Class::Waiting,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Trouble::Forge(error) => error.hint().map(str::to_owned),

@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::agent::Snapshot;
 use crate::git;
-use crate::host::Class;
 
 use super::answer::{Answer, Answerer, nothing_left};
 use super::client::{Client, Pull};
@@ -102,9 +101,7 @@ impl Requests {
     async fn answer_all(&mut self, patience: &mut Patience) -> Option<Duration> {
         for number in self.waiting.clone() {
             match self.answer(number).await {
-                Err(trouble) if trouble.class() == Class::Waiting || matches!(trouble, Trouble::Forge(_)) => {
-                    return patience.after(Err(trouble));
-                }
+                Err(trouble) if trouble.concerns_all() => return patience.after(Err(trouble)),
                 Err(trouble) => patience.complain(&trouble),
                 Ok(()) => drop(patience.after(Ok(()))),
             }

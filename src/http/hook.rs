@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::Value;
 
+use crate::agent::Standing;
 use crate::git::path_name;
 use crate::metric::Metric;
 use crate::name::Name;
@@ -104,7 +105,11 @@ async fn take(shared: &Shared, forge: Forge, headers: &HeaderMap, body: Body) ->
     let malformed = (StatusCode::BAD_REQUEST, "malformed", "the body is not JSON; set the hook's content type to application/json");
     let said: Value = serde_json::from_slice(&body).map_err(|_| malformed)?;
     let paths = paths(&said);
-    let wanted: Vec<Name> = all.filter(|(_, standing)| is_at(&standing.repository, &paths)).map(|(name, _)| name.clone()).collect();
+    let is_meant = |standing: &Standing| {
+        let named = standing.forge.as_ref().is_some_and(|forge| paths.contains(&path_name(forge)));
+        named || is_at(&standing.repository, &paths)
+    };
+    let wanted: Vec<Name> = all.filter(|(_, standing)| is_meant(standing)).map(|(name, _)| name.clone()).collect();
     if let (Some(number), Some(call)) = (pull(&said), &shared.call) {
         wanted.iter().for_each(|name| call(name, number));
     }

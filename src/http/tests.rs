@@ -84,6 +84,7 @@ fn shown(sync: &str) -> Snapshot {
             status: serde_json::from_value(status).unwrap(),
             plan: Some(serde_json::from_value(plan).unwrap()),
             repository: repository.to_owned(),
+            forge: (application == "other").then(|| "Acme/Mirrored".to_owned()),
         }
     };
     let applications = [("shop", "https://git.example/acme/shop.git"), ("other", "/srv/other")];
@@ -279,6 +280,10 @@ async fn a_signed_hook_pokes_the_applications_of_its_repository() {
     let signed = format!("sha256={}", signature(pull));
     assert_eq!(world.hook("github", &[("X-Hub-Signature-256", &signed)], pull).await.status, 202);
     assert_eq!((world.looked(), world.called.lock().unwrap().clone()), (vec!["shop".to_owned()], vec![("shop".to_owned(), 7)]));
+    // A repository that is fetched from somewhere else is known by what its forge calls it.
+    let mirrored = br#"{"repository": {"full_name": "acme/mirrored"}}"#;
+    assert_eq!(world.hook("gitea", &[("X-Gitea-Signature", &signature(mirrored))], mirrored).await.status, 202);
+    assert_eq!(world.looked(), ["other"]);
     let elsewhere = br#"{"repository": {"full_name": "acme/else"}}"#;
     let signed = format!("sha256={}", signature(elsewhere));
     assert_eq!(world.hook("github", &[("X-Hub-Signature-256", &signed)], elsewhere).await.status, 202);

@@ -1,13 +1,16 @@
 //! Answers to pull requests, given to a forge that is played here: real HTTP, real Git, the real planner.
 
+mod agent;
 mod world;
 
 use driftless::config::ForgeKind;
 use driftless::forge::Client;
+use driftless::git::Location;
 use driftless::name::Name;
 use serde_json::json;
 
-use world::{FakeForge, TOKEN, World};
+use crate::remote::server::Server;
+use world::{FakeForge, TOKEN, World, git};
 
 const WEB: &str = "apiVersion: apps/v1
 kind: Deployment
@@ -24,8 +27,19 @@ spec:
 async fn a_pull_request_has_one_comment_that_is_edited_and_a_status() {
     for (kind, api, scheme) in [(ForgeKind::GitHub, "/api/v3", "Bearer"), (ForgeKind::Gitea, "/api/v1", "token")] {
         let forge = FakeForge::start().await;
-        let world = World::new(kind, forge.address, &[("deploy/web.yaml", WEB)]);
+        let mut world = World::new(kind, forge.address, &[("deploy/web.yaml", WEB)]);
+        // One repository is on this host, the other behind a server.
+        let server = Server::start(world.folder.path());
+        if kind == ForgeKind::Gitea {
+            world.application.location = Location::parse(&server.url("forge.git")).expect("a URL");
+        }
         world.shows(&"a".repeat(40), json!({}));
+        // What happens on `main` meanwhile is no part of the request.
+        git(&world.path("work"), &["checkout", "-q", "-b", "change"]);
+        git(&world.path("work"), &["checkout", "-q", "main"]);
+        world.commit(&[("deploy/other.yaml", &WEB.replace("web", "other"))]);
+        world.push("main");
+        git(&world.path("work"), &["checkout", "-q", "change"]);
         let first = world.commit(&[("deploy/web.yaml", &WEB.replace("web:1", "web:2"))]);
         world.push("refs/pull/7/head");
         // What others say is not ours, even if it looks like it.
@@ -37,7 +51,7 @@ async fn a_pull_request_has_one_comment_that_is_edited_and_a_status() {
             ])
         });
         forge.pull(7, &first, "acme/shop");
-        let _answering = world.answer();
+        let answering = world.answer();
         assert_eq!(
             forge.status(&first, "success").await,
             "box: shop: 1 object changes, 1 recreated; no interruption; 1 object drifts already"
@@ -59,7 +73,7 @@ async fn a_pull_request_has_one_comment_that_is_edited_and_a_status() {
         let link = format!("(http://{}/acme/shop/{folder}/{second}/deploy/web.yaml#L", forge.address);
         assert!(comments[0].2.contains(&link), "{}", comments[0].2);
         // Another agent of the same installation finds its comment; one that somebody removed is made anew.
-        drop(_answering);
+        drop(answering);
         let _answering = world.answer();
         let third = world.commit(&[("deploy/web.yaml", &WEB.replace("replicas: 2", "replicas: 3"))]);
         world.push("refs/pull/7/head");

@@ -233,6 +233,7 @@ impl World {
             status: serde_json::from_value(status).expect("a status"),
             plan: Some(serde_json::from_value(plan).expect("a plan")),
             repository: String::new(),
+            forge: None,
         };
         let name = Name::try_from("shop").expect("a name");
         let snapshot = Snapshot { host: "box".to_owned(), looked: true, away: None, applications: [(name, Arc::new(standing))].into() };

@@ -1,7 +1,7 @@
 //! Repositories behind real servers: `git http-backend`, with and without TLS, and sshd.
 
 mod http;
-mod server;
+pub mod server;
 mod several;
 mod ssh;
 
