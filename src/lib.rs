@@ -27,6 +27,8 @@ pub mod git;
 #[cfg(feature = "agent")]
 pub mod metric;
 #[cfg(feature = "agent")]
+pub mod policy;
+#[cfg(feature = "agent")]
 pub mod probe;
 #[cfg(feature = "agent")]
 pub mod serve;

@@ -12,8 +12,9 @@ use crate::docker::Docker;
 use crate::finding::Finding;
 use crate::git::{Revision, Source};
 use crate::host::Class;
-use crate::manifest::{Context, build};
+use crate::manifest::Context;
 use crate::plan::{Health, Held, Plan, Sync, aggregate};
+use crate::policy;
 use crate::reconcile::{Reconciler, Target};
 use crate::report::word::{severities, short};
 use crate::report::{ApplicationStatus, Healed};
@@ -117,6 +118,16 @@ impl App {
     pub(super) fn told<'a>(&'a self, revision: &'a str) -> &'a str {
         let is_head = self.refused.is_none() && self.head.as_ref().is_some_and(|head| head.revision == revision);
         self.moved.as_deref().filter(|_| is_head).unwrap_or(revision)
+    }
+
+    /// Tells whether a revision was refused before for these reasons.
+    pub(super) fn is_refused_for(&self, revision: &str, findings: &[Finding]) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.revision == revision && refused.findings == findings)
+    }
+
+    /// Tells whether policies refused the revision: they are on the host, and may have been mended since.
+    pub(super) fn is_denied(&self) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.findings.iter().any(|finding| finding.rule.starts_with("policy/")))
     }
 
     /// Tells whether anything can be said of it yet.
@@ -343,10 +354,10 @@ pub(super) async fn load(
         namespace: config.namespace.clone(),
         format: config.format,
     };
-    let tree = Arc::new(tree);
+    let (tree, policy) = (Arc::new(tree), config.policy.clone());
     let built = loop {
-        let (shared, asked) = (tree.clone(), context.clone());
-        let built = tokio::task::spawn_blocking(move || build(&shared, &asked)).await;
+        let (shared, asked, policy) = (tree.clone(), context.clone(), policy.clone());
+        let built = tokio::task::spawn_blocking(move || policy::build(&shared, &asked, &policy)).await;
         let exposed = match &built {
             Ok(Ok(desired)) => exposed(desired, &docker).await,
             _ => BTreeMap::new(),
@@ -409,7 +420,7 @@ mod tests {
     use crate::desired::{Layout, OnFailure};
     use crate::git::Location;
     use crate::hash::Key;
-    use crate::manifest::{Format, Tree};
+    use crate::manifest::{Format, Tree, build};
     use crate::name::{Kind, Name, ObjectId};
     use crate::observed::{Failed, Record};
     use crate::plan::change::digest;

@@ -50,6 +50,7 @@ impl Agent {
                 // What is being read may be from before.
                 Ok(_) if app.loading.is_some() => app.look_again = true,
                 Ok((revision, _, files)) if files != app.external => self.load(index, Wanted::Head, revision),
+                Ok((revision, ..)) if app.is_denied() => self.load(index, Wanted::Head, revision),
                 Ok((revision, ..)) if app.last_seen() == Some(&revision.id) => self.loaded(index, &Wanted::Head, Loaded::Unchanged).await,
                 Ok((revision, print, _)) if print.is_some() && print == app.print => {
                     self.loaded(index, &Wanted::Head, Loaded::Moved(revision)).await;
@@ -65,7 +66,9 @@ impl Agent {
             return;
         }
         app.loading = Some(wanted.clone());
-        let (config, source, installation) = (app.config.clone(), app.source.clone(), self.options.installation.clone());
+        let (mut config, source, installation) = (app.config.clone(), app.source.clone(), self.options.installation.clone());
+        // What was taken before runs: policies that came later must not keep it from being looked after.
+        config.policy.taken = matches!(wanted, Wanted::Earlier(_));
         let (sender, loads, docker) = (self.sender.clone(), self.loads.clone(), self.docker.clone());
         tokio::spawn(async move {
             let _turn = loads.acquire_owned().await;
@@ -86,6 +89,7 @@ impl Agent {
                 tracing::error!(application = %name, revision = short(&revision.id), findings = findings.len(), "an earlier revision was good once and is refused now; what runs is left as it is");
                 None
             }
+            Loaded::Read { revision, findings, desired: None, .. } if app.is_refused_for(&revision.id, findings) => None,
             Loaded::Read { revision, findings, desired: None, .. } => {
                 tracing::error!(application = %name, revision = short(&revision.id), findings = findings.len(), "the revision was refused; the last good one runs on");
                 let lines: Vec<String> = findings.iter().map(finding_line).collect();

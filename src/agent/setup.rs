@@ -26,10 +26,13 @@ pub struct Prepared {
 impl Prepared {
     /// Opens the state folder, takes its lock and settles the owner. `holder` says who holds the lock, for
     /// others who want it.
-    pub async fn new(flags: &Flags, applications: Vec<Application>, holder: &str) -> Result<Prepared, Error> {
+    pub async fn new(flags: &Flags, mut applications: Vec<Application>, holder: &str) -> Result<Prepared, Error> {
         let mut state = State::open(&flags.state).map_err(|source| Error::State { source })?;
         let lock = state.lock(holder).map_err(|source| Error::State { source })?;
         let installation = installation(flags, &mut state).await?;
+        for application in &mut applications {
+            application.policy = flags.policy(application);
+        }
         let options = Options {
             state: flags.state.clone(),
             socket: None,

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::config::Application;
+use crate::config::{Application, EnforceFlag};
 use crate::finding::refuses;
 use crate::git::Location;
+use crate::policy::Policy;
 use crate::report::{check_json, check_markdown};
 
 use super::Context;
@@ -33,6 +34,10 @@ pub(super) struct Check {
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
 
+    /// How much the shipped policies weigh
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = EnforceFlag::Default)]
+    enforce: EnforceFlag,
+
     #[command(flatten)]
     output: OutputFlags,
 }
@@ -40,7 +45,9 @@ pub(super) struct Check {
 pub(super) async fn run(context: &Context, arguments: &Check) -> Result<Exit, Error> {
     let mut findings = Findings::default();
     for path in &arguments.paths {
-        findings.add(path, &read(&context.flags, path, &application(path)?).await?);
+        let policy = Policy { enforce: arguments.enforce.into(), ..Policy::default() };
+        let application = Application { policy, ..application(path)? };
+        findings.add(path, &read(&context.flags, path, &application).await?);
     }
     context.ui.data(&match arguments.output.output {
         Format::Text if findings.all.is_empty() => "No errors, no warnings.\n".to_owned(),

@@ -100,12 +100,28 @@ pub enum Error {
         /// The state folder.
         path: PathBuf,
     },
+    /// Rules cannot be read; why is shown above.
+    #[error("failed to read the policies of {}", shown(folders))]
+    Policies {
+        /// The folders.
+        folders: Vec<PathBuf>,
+    },
+    /// There are rules, and nothing tests them.
+    #[error("failed to find a test in {}", shown(folders))]
+    NoTests {
+        /// The folders.
+        folders: Vec<PathBuf>,
+    },
     /// Standard output cannot be written.
     #[error("failed to write to standard output")]
     Output(#[source] io::Error),
     /// Signals cannot be received.
     #[error("failed to listen for signals")]
     Signal(#[source] io::Error),
+}
+
+fn shown(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| format!("`{}`", folder.display())).collect::<Vec<_>>().join(", ")
 }
 
 impl Error {
@@ -146,6 +162,7 @@ impl Error {
             }
             Error::CutOff => Some("what it had begun goes on once it runs again; look with `driftless status`".to_owned()),
             Error::Answer { .. } => Some("the agent may be of another version: restart it".to_owned()),
+            Error::NoTests { .. } => Some("write rules `test_…` into files that end with `_test.rego`".to_owned()),
             Error::NoOwner { .. } => Some("start `driftless agent` first, or name the installation with --owner".to_owned()),
             _ => None,
         }

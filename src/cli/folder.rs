@@ -8,8 +8,9 @@ use crate::desired::{Desired, Installation};
 use crate::finding::Finding;
 use crate::git;
 use crate::hash::Key;
-use crate::manifest::{Context, Entry, Tree, build};
+use crate::manifest::{Context, Entry, Tree};
 use crate::name::Name;
+use crate::policy;
 use crate::report::{Paint, findings_text};
 
 use super::error::Error;
@@ -46,7 +47,7 @@ pub(super) fn said(flags: &Flags, key: &Key, application: &Application, revision
         namespace: application.namespace.clone(),
         format: application.format,
     };
-    Read { desired: build(&tree, &context), tree }
+    Read { desired: policy::build(&tree, &context, &flags.policy(&application)), tree }
 }
 
 /// Findings of some folders, with the files that they are about.
@@ -66,8 +67,13 @@ impl Findings {
         };
         for finding in findings {
             let file = shown(folder, &finding.place.file);
-            if let Some(Entry::File { bytes, .. }) = read.tree.files.get(&finding.place.file) {
-                self.texts.entry(file.clone()).or_insert_with(|| String::from_utf8_lossy(bytes).into_owned());
+            let text = match read.tree.files.get(&finding.place.file) {
+                Some(Entry::File { bytes, .. }) => Some(String::from_utf8_lossy(bytes).into_owned()),
+                _ if finding.place.file.ends_with(".rego") => std::fs::read_to_string(&finding.place.file).ok(),
+                _ => None,
+            };
+            if let Some(text) = text {
+                self.texts.entry(file.clone()).or_insert(text);
             }
             let mut finding = finding.clone();
             finding.place.file = file;
@@ -83,6 +89,10 @@ impl Findings {
 
 /// Returns how a file of a folder is named for whoever named the folder.
 pub(super) fn shown(folder: &Path, file: &str) -> String {
+    // Policies are not in the folder.
+    if Path::new(file).is_absolute() {
+        return file.to_owned();
+    }
     if file.is_empty() || folder.is_file() {
         return folder.display().to_string();
     }
@@ -102,6 +112,7 @@ mod tests {
             ("deploy/", "b.yaml", "deploy/b.yaml"),
             ("/srv/shop", "b.yaml", "/srv/shop/b.yaml"),
             ("deploy", "", "deploy"),
+            ("deploy", "/etc/policies/a.rego", "/etc/policies/a.rego"),
         ] {
             assert_eq!(shown(Path::new(folder), file), expected);
         }

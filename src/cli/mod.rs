@@ -18,6 +18,7 @@ mod history;
 mod log;
 mod panic;
 mod plan;
+mod policy;
 mod progress;
 mod retry;
 mod review;
@@ -79,6 +80,7 @@ enum Command {
     Retry(retry::Retry),
     Review(review::Review),
     Badge(badge::Badge),
+    Policy(policy::Policy),
     Agent(agent::Agent),
     Serve(serve::Serve),
     Uninstall(uninstall::Uninstall),
@@ -144,6 +146,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
             Command::Status(arguments) => status::run(context, &arguments).await,
             Command::History(arguments) => history::run(context, &arguments).await,
             Command::Badge(arguments) => badge::run(context, &arguments).await,
+            Command::Policy(arguments) => policy::run(context, &arguments),
             Command::Retry(arguments) => retry::run(context, &arguments).await,
             Command::Review(arguments) => review::run(context, &arguments).await,
             Command::Agent(arguments) => agent::run(context, &arguments).await,

@@ -153,6 +153,8 @@ fn review_one(
         let mut application = application?.clone();
         // Where this runs the files of the host are not at hand, and nobody should see them.
         application.settings.compose.external = External::Unknown;
+        // What was there before was taken, whatever is asked now.
+        application.policy.taken = commit == range.base;
         Some(said(&context.flags, key, &application, commit, tree?).desired)
     };
     let base = read(pair.base.as_ref(), &range.base, before);

@@ -9,6 +9,7 @@ use crate::desired::Settings;
 use crate::git::{Auth, Location};
 use crate::manifest::Format;
 use crate::name::{Name, NameError, dns_label};
+use crate::policy::Policy;
 
 /// How often a source is polled unless somebody says otherwise.
 pub const INTERVAL: Duration = Duration::from_secs(60);
@@ -34,6 +35,8 @@ pub struct Application {
     pub interval: Duration,
     /// How it is kept.
     pub settings: Settings,
+    /// What its manifests are judged by, besides the folder that all are.
+    pub policy: Policy,
     /// The forge whose pull requests are answered, if any are.
     pub forge: Option<Forge>,
 }
@@ -79,6 +82,7 @@ impl Application {
             format: Format::Auto,
             interval: INTERVAL,
             settings: Settings::default(),
+            policy: Policy::default(),
             forge: None,
         })
     }

@@ -17,6 +17,7 @@ use crate::manifest::node::{Located, Value};
 use crate::manifest::scalar::Schema;
 use crate::manifest::sink::Sink;
 use crate::name::{Name, dns_label};
+use crate::policy::{Enforce, Policy};
 use crate::time::parse_duration;
 
 use super::application::{Application, INTERVAL, check_relative};
@@ -93,11 +94,12 @@ fn decode_spec(spec: &mut Fields<'_>, name: Option<&Located<Name>>, folder: &Pat
     };
     let interval = duration(spec, "interval", INTERVAL);
     let settings = settings(spec);
+    let policy = spec.get("policy").and_then(|field| field.fields(|fields| policy(fields, folder))).unwrap_or_default();
     let auth = auth(spec, location.as_ref(), folder);
     let forge = forge::decode(spec, location.as_ref(), folder);
     refuse_unbuilt(spec);
     let (name, location, namespace) = (name?.value.clone(), location?, namespace?);
-    Some(Application { name, location, auth: auth?, reference, path, format, namespace, interval, settings, forge })
+    Some(Application { name, location, auth: auth?, reference, path, format, namespace, interval, settings, policy, forge })
 }
 
 /// Decodes the files with what the repository asks for; a relative path counts from the document's folder.
@@ -179,14 +181,36 @@ fn folder_of_host(spec: &mut Fields<'_>, name: &'static str) -> Option<String> {
     Some(text.trim_end_matches('/').to_owned())
 }
 
+/// Decodes what manifests are judged by; folders of rules are below the folder of the file, unless they
+/// are absolute.
+fn policy(fields: &mut Fields<'_>, folder: &Path) -> Policy {
+    const LEVELS: [(&str, Enforce); 4] = [
+        ("default", Enforce::Default),
+        ("baseline", Enforce::Baseline),
+        ("restricted", Enforce::Restricted),
+        ("privileged", Enforce::Privileged),
+    ];
+    let enforce = fields.choice("enforce", &LEVELS);
+    let folders = fields.items("folders").iter().filter_map(|field| Some(folder.join(field.filled()?.value))).collect();
+    let host_paths = fields.get("hostPaths").map(|field| {
+        let absolute = |field: &Cursor<'_>| {
+            let text = field.filled()?.value;
+            if !text.starts_with('/') {
+                field.error("bad-path", format!("must be an absolute path of the host, but is `{}`", text.escape_debug()));
+            }
+            Some(text)
+        };
+        field.items().iter().filter_map(absolute).collect()
+    });
+    Policy { enforce, folders, host_paths, ..Policy::default() }
+}
+
 /// Refuses what the contract has and this version does not, unless it asks for nothing but the default.
 fn refuse_unbuilt(spec: &mut Fields<'_>) {
     const LATER: &str = "not supported yet";
     spec.refuse(&[("dependsOn", LATER)]);
-    for (field, below, default) in [("policy", "enforce", "default"), ("verify", "mode", "none")] {
-        if let Some(cursor) = spec.get(field) {
-            cursor.fields(|fields| fields.only(below, &Value::Text(default.to_owned()), LATER));
-        }
+    if let Some(cursor) = spec.get("verify") {
+        cursor.fields(|fields| fields.only("mode", &Value::Text("none".to_owned()), LATER));
     }
 }
 
@@ -303,7 +327,7 @@ mod tests {
     fn everything_can_be_written() {
         let spec = "spec:\n  repo: ../shop\n  ref: v1\n  path: deploy/web\n  format: kubernetes\n  namespace: store\n  mode: manual\n  prune: false\n  \
                     selfHeal: false\n  interval: 0\n  drain: 5s\n  deadline: 2m\n  onFailure: pause\n  hold: 1s\n  healStopped: 1h\n  settle: 500ms\n  \
-                    fronts: false\n  policy: { enforce: default }\n  verify: { mode: none }\n  profiles: [debug]\n  variables: { A: b }\n  dataRoot: /srv/shop/\n  \
+                    fronts: false\n  policy: { enforce: baseline, folders: [rules, /etc/rules], hostPaths: [/srv/shop] }\n  verify: { mode: none }\n  profiles: [debug]\n  variables: { A: b }\n  dataRoot: /srv/shop/\n  \
                     secretsFolder: /etc/driftless/secrets/shop\n  dependsOn: []\n  \
                     forge: { kind: forgejo, url: \"https://git.example/\", repository: Acme/shop, tokenFile: token }\n";
         let (applications, findings) = read(&format!("{HEAD}{spec}"));
@@ -336,6 +360,12 @@ mod tests {
                     exposed: BTreeMap::new(),
                 },
             },
+            policy: Policy {
+                enforce: Enforce::Baseline,
+                folders: vec!["/etc/driftless/rules".into(), "/etc/rules".into()],
+                host_paths: Some(vec!["/srv/shop".to_owned()]),
+                ..Policy::default()
+            },
             forge: Some(Forge {
                 kind: ForgeKind::Gitea,
                 url: "https://git.example".into(),
@@ -349,7 +379,7 @@ mod tests {
     #[test]
     fn every_error_is_reported_with_its_place() {
         let spec = "spec:\n  rpo: x\n  path: ../x\n  mode: automatic\n  prune: maybe\n  interval: 60\n  deadline: 0s\n  hold: soon\n  namespace: Store\n  \
-                    format: swarm\n  fronts: maybe\n  auth: { token: t }\n  policy: { enforce: baseline }\n  variables: { A: 1 }\n  \
+                    format: swarm\n  fronts: maybe\n  auth: { token: t }\n  policy: { enforce: base, hostPaths: [srv], roots: [] }\n  variables: { A: 1 }\n  \
                     forge: { kind: gitlab, url: git.example, repository: shop }\n";
         let (applications, findings) = read(&format!("{HEAD}{spec}"));
         assert_eq!(applications, []);
@@ -367,7 +397,9 @@ mod tests {
                 "13:11 `spec.format` cannot be `swarm`; supported: `auto`, `compose`, `kubernetes`",
                 "14:11 `spec.fronts` must be true or false, but is the text `maybe`",
                 "15:11 unknown field `spec.auth.token`",
-                "16:22 `spec.policy.enforce` is not supported with a value other than `default` (not supported yet)",
+                "16:22 `spec.policy.enforce` cannot be `base`; supported: `default`, `baseline`, `restricted`, `privileged`",
+                "16:40 `spec.policy.hostPaths[0]` must be an absolute path of the host, but is `srv`",
+                "16:46 unknown field `spec.policy.roots`",
                 "17:19 `spec.variables.A` must be a text, but is the number 1 (put it in quotes)",
                 "18:3 `spec.forge.tokenFile` is missing",
                 "18:18 `spec.forge.kind` cannot be `gitlab`; supported: `github`, `gitea`, `forgejo`",

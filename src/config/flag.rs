@@ -8,6 +8,9 @@ use ipnet::Ipv4Net;
 
 use crate::desired::Layout;
 use crate::name::{Name, dns_subdomain};
+use crate::policy::Policy;
+
+use super::Application;
 
 /// The flags that all commands take.
 #[derive(Debug, Clone, Args)]
@@ -81,6 +84,10 @@ pub struct Flags {
     #[arg(long, global = true, env = "DRIFTLESS_HOST", value_name = "NAME", hide_env_values = true)]
     pub host: Option<String>,
 
+    /// Folder of policies that all manifests are judged by, besides the shipped ones
+    #[arg(long, global = true, env = "DRIFTLESS_POLICIES", value_name = "DIR", hide_env_values = true)]
+    pub policies: Option<PathBuf>,
+
     /// What is logged, such as `info` or `driftless::git=debug`
     #[arg(long, global = true, env = "DRIFTLESS_LOG", value_name = "FILTER", default_value = "info", hide_env_values = true)]
     pub log: String,
@@ -127,6 +134,14 @@ impl Flags {
         let own =
             || std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned());
         self.host.clone().unwrap_or_else(own)
+    }
+
+    /// Returns what an application's manifests are judged by.
+    pub fn policy(&self, application: &Application) -> Policy {
+        let folders = self.policies.iter().chain(&application.policy.folders);
+        // Findings name their files, and whoever reads them may be in another folder.
+        let absolute = |folder: &PathBuf| std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+        Policy { folders: folders.map(absolute).collect(), ..application.policy.clone() }
     }
 
     /// Returns how the Kubernetes network's addresses are divided.

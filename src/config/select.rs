@@ -12,6 +12,7 @@ use crate::finding::refuses;
 use crate::git::{Auth, Location};
 use crate::manifest::Format;
 use crate::name::{Name, dns_label};
+use crate::policy::{Enforce, Policy};
 use crate::time::parse_duration;
 
 use super::application::{Application, check_relative};
@@ -102,6 +103,10 @@ pub struct SettingFlags {
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
     pub heal_stopped: Duration,
 
+    /// How much the shipped policies weigh
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = EnforceFlag::Default)]
+    pub enforce: EnforceFlag,
+
     /// What follows a rollout that fails
     #[arg(long, value_enum, value_name = "ACTION", default_value_t = OnFailureFlag::Rollback)]
     pub on_failure: OnFailureFlag,
@@ -143,6 +148,30 @@ pub enum OnFailureFlag {
     Pause,
     /// The rollout goes on trying
     Continue,
+}
+
+/// The words of `--enforce`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EnforceFlag {
+    /// They warn
+    Default,
+    /// Those that protect the host deny, the others warn
+    Baseline,
+    /// They deny
+    Restricted,
+    /// They are not asked
+    Privileged,
+}
+
+impl From<EnforceFlag> for Enforce {
+    fn from(flag: EnforceFlag) -> Self {
+        match flag {
+            EnforceFlag::Default => Enforce::Default,
+            EnforceFlag::Baseline => Enforce::Baseline,
+            EnforceFlag::Restricted => Enforce::Restricted,
+            EnforceFlag::Privileged => Enforce::Privileged,
+        }
+    }
 }
 
 impl ApplicationFlags {
@@ -225,7 +254,8 @@ impl SettingFlags {
         let interval = super::INTERVAL;
         let (reference, path, format) = (String::new(), ".".to_owned(), Format::Auto);
         let (auth, settings) = (Auth::default(), self.settings());
-        Ok(Application { name, location, auth, reference, path, format, namespace, interval, settings, forge: None })
+        let policy = Policy { enforce: self.enforce.into(), ..Policy::default() };
+        Ok(Application { name, location, auth, reference, path, format, namespace, interval, settings, policy, forge: None })
     }
 
     /// Returns the settings.

@@ -6,7 +6,8 @@
 use crate::config::Application;
 use crate::desired::{External, Installation};
 use crate::git::{self, Source};
-use crate::manifest::{Context, Tree, build};
+use crate::manifest::{Context, Tree};
+use crate::policy::{self, Policy};
 use crate::report::{LiveReview, PlanAnswer, ReviewReport, review_markdown};
 use crate::review::{Read, application};
 
@@ -64,8 +65,11 @@ impl Answerer {
         let live = now.filter(|_| !pull.fork).map(standing);
         let (base_commit, head_commit, fork) = (base.clone(), head.clone(), pull.fork);
         let planned = tokio::task::spawn_blocking(move || {
-            let read = |commit: &str, tree: Option<Tree>| Some(one.read(commit, tree?, fork));
-            let (base, head) = (read(&base_commit, before), read(&head_commit, after));
+            let policy = one.application.policy.clone();
+            // What is there was taken, or will be refused without this request.
+            let (taken, asked) = (Policy { taken: true, ..policy.clone() }, Policy { fork, ..policy });
+            let base = before.map(|tree| one.read(&base_commit, tree, fork, &taken));
+            let head = after.map(|tree| one.read(&head_commit, tree, fork, &asked));
             let mut review = application(&one.application.name, &one.application.path, base, head, true);
             review.live = live;
             if fork {
@@ -88,7 +92,7 @@ impl Answerer {
 
     /// Returns what the files at a commit ask for. Both sides are read alike: a request from a fork must not
     /// show as a change what only it may not see.
-    fn read(&self, commit: &str, tree: Tree, fork: bool) -> Read {
+    fn read(&self, commit: &str, tree: Tree, fork: bool, policy: &Policy) -> Read {
         let Application { name, settings, namespace, format, .. } = &self.application;
         let mut settings = settings.clone();
         // No request needs the secrets of the host to be looked at.
@@ -104,7 +108,7 @@ impl Answerer {
             namespace: namespace.clone(),
             format: *format,
         };
-        build(&tree, &context)
+        policy::build(&tree, &context, policy)
     }
 }
 

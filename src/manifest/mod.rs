@@ -1,12 +1,13 @@
 //! Text to the checked desired state: what a folder of manifests says, with file, line and column.
 //!
-//! `build` is the only way in. It reads everything, reports everything that is wrong in one run, and
+//! `judged` is the only way in. It reads everything, reports everything that is wrong in one run, and
 //! gives a desired state only if nothing is. It reads no files itself: a `Tree` has them.
 
 mod compose;
 pub mod cursor;
 pub mod file;
 mod image;
+pub mod judge;
 mod kubernetes;
 pub mod load;
 pub mod node;
@@ -18,6 +19,7 @@ use crate::desired::{Desired, External, Installation, Settings};
 use crate::finding::{Finding, refuses};
 use crate::name::Name;
 
+use judge::{Judge, Nobody};
 use node::Span;
 use scalar::Schema;
 use sink::Sink;
@@ -52,15 +54,25 @@ pub enum Format {
     Kubernetes,
 }
 
-/// Builds the desired state that a folder of manifests asks for. Warnings and notes are in it.
+/// Builds the desired state that a folder of manifests asks for, without asking policies. Outside of the
+/// core everybody goes through `policy::build`.
+///
+/// # Errors
+/// As of [`judged`].
+pub fn build(tree: &Tree, context: &Context) -> Result<Desired, Vec<Finding>> {
+    judged(tree, context, &Nobody)
+}
+
+/// Builds the desired state that a folder of manifests asks for, if the judge lets it pass. Warnings and
+/// notes are in it.
 ///
 /// # Errors
 /// All findings, if any of them is an error, in the order of files and lines.
-pub fn build(tree: &Tree, context: &Context) -> Result<Desired, Vec<Finding>> {
+pub fn judged(tree: &Tree, context: &Context, judge: &dyn Judge) -> Result<Desired, Vec<Finding>> {
     let names = tree.files.keys().cloned().collect();
     let sink = Sink::new(names);
     let desired = match file::compose(tree, context.format, &sink) {
-        Some(files) => compose::build(tree, &files, context, &sink),
+        Some(files) => compose::build(tree, &files, context, judge, &sink),
         None => {
             let manifests = file::manifests(tree, &sink);
             if let External::Folder { .. } = context.settings.compose.external {
@@ -68,7 +80,7 @@ pub fn build(tree: &Tree, context: &Context) -> Result<Desired, Vec<Finding>> {
                 sink.warning("ignored", Span::default(), message, "write the secrets as Secret objects");
             }
             let documents = manifests.into_iter().flat_map(|(number, bytes)| load::load(bytes, number, Schema::Yaml11, &sink));
-            Some(kubernetes::build(documents.collect(), context, &sink))
+            Some(kubernetes::build(documents.collect(), context, judge, &sink))
         }
     };
     let findings = sink.into_findings();

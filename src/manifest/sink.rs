@@ -53,6 +53,16 @@ impl Sink {
         self.add(Finding::note(rule, self.place(span), message), span.file);
     }
 
+    /// Adds a finding of another room about a place in these files.
+    pub fn put(&self, span: Span, severity: Severity, rule: &str, message: String, hint: Option<String>) {
+        self.add(Finding { rule: rule.to_owned(), severity, place: self.place(span), message, hint }, span.file);
+    }
+
+    /// Adds a finding of another room about a file that is none of these.
+    pub fn take(&self, finding: Finding) {
+        self.add(finding, u32::MAX);
+    }
+
     /// Returns how many errors there are so far.
     pub fn errors(&self) -> usize {
         self.errors.get()

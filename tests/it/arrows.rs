@@ -30,14 +30,15 @@ const SHELL: &[(&str, &[&str])] = &[
     ("docker", &[]),
     ("metric", &[]),
     ("git", &[]),
+    ("policy", &[]),
     ("probe", &[]),
     ("store", &[]),
     ("serve", &[]),
-    ("config", &["git"]),
-    ("agent", &["config", "docker", "git", "metric", "probe", "serve", "store"]),
+    ("config", &["git", "policy"]),
+    ("agent", &["config", "docker", "git", "metric", "policy", "probe", "serve", "store"]),
     ("http", &["agent", "git", "metric", "store"]),
-    ("forge", &["agent", "config", "git"]),
-    ("cli", &["agent", "config", "docker", "forge", "git", "http", "serve"]),
+    ("forge", &["agent", "config", "git", "policy"]),
+    ("cli", &["agent", "config", "docker", "forge", "git", "http", "policy", "serve"]),
 ];
 
 /// Foreign crates, and the only room that names each.
@@ -46,6 +47,7 @@ const CRATES: &[(&str, &str)] = &[
     ("bollard", "docker"),
     ("git2", "git"),
     ("hickory", "serve"),
+    ("regorus", "policy"),
     ("rusqlite", "store"),
     ("saphyr", "manifest"),
     ("clap", "cli config"),
@@ -104,6 +106,30 @@ fn the_core_looks_at_nothing_by_itself() {
         for (file, text) in sources(room) {
             for outside in OUTSIDE.iter().filter(|outside| code(&text).any(|line| line.contains(**outside))) {
                 wrong.push(format!("{} names `{outside}`", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Manifests become a desired state in one place, so that policies see all of them.
+#[test]
+fn the_shell_builds_through_policies() {
+    let mut wrong = Vec::new();
+    for (room, _) in SHELL.iter().filter(|(room, _)| *room != "policy") {
+        for (file, text) in sources(room) {
+            let code: String = code(&text).collect::<Vec<_>>().join(" ");
+            let named = code.split("manifest::").skip(1).map(|rest| rest.split(';').next().unwrap_or_default());
+            let words = |text: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect::<Vec<_>>();
+            let first = |text: &str| {
+                if text.starts_with('{') {
+                    words(text.split('}').next().unwrap_or_default())
+                } else {
+                    words(text).into_iter().take(1).collect()
+                }
+            };
+            if named.flat_map(first).any(|word| word == "build" || word == "judged") {
+                wrong.push(format!("{} builds manifests without asking policies: use `policy::build`", file.display()));
             }
         }
     }

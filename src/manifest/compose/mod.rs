@@ -25,6 +25,7 @@ use crate::desired::{Desired, NetworkOptions, VolumeOptions};
 use crate::name::Name;
 
 use super::cursor::{Cursor, Fields, nearest};
+use super::judge::{Document, Judge};
 use super::load;
 use super::node::{Located, Node, Span, Value};
 use super::scalar::Schema;
@@ -82,15 +83,17 @@ fn unknown_name<'w>(rule: &str, name: &Located<String>, message: String, known: 
 
 /// Builds the desired state of a project. It is meant to be used only if the sink has no errors.
 /// `files` are the numbers of its files in the tree, the base first.
-pub fn build(tree: &Tree, files: &[u32], context: &Context, sink: &Sink) -> Option<Desired> {
+pub fn build(tree: &Tree, files: &[u32], context: &Context, judge: &dyn Judge, sink: &Sink) -> Option<Desired> {
     let documents = files.iter().filter_map(|number| document(tree, *number, sink));
-    let merged = documents.reduce(merge::merge)?;
-    let name = name(&merged, context, sink)?;
+    let written = documents.reduce(merge::merge)?;
+    let name = name(&written, context, sink)?;
     let values = variables(tree, &name, context, sink);
-    let mut root = merged;
+    let mut root = written.clone();
     Variables::new(&values).replace(&mut root, sink);
-    let project = Cursor::new(&root, sink).fields(|fields| decode(fields, name))?;
-    Some(lower::lower(&project, &values, tree, context, sink))
+    let project = Cursor::new(&root, sink).fields(|fields| decode(fields, name));
+    let desired = project.map(|project| lower::lower(&project, &values, tree, context, sink));
+    judge.judge(&[Document { node: &root, written: Some(&written) }], sink);
+    desired
 }
 
 /// Reads the one document of a file.

@@ -32,6 +32,7 @@ use crate::name::{Kind, ObjectId};
 
 use super::Context;
 use super::cursor::{Cursor, Fields};
+use super::judge::{Document, Judge};
 use super::node::{Located, Node, Span, Value};
 use super::sink::Sink;
 
@@ -63,13 +64,24 @@ struct Object<T> {
 }
 
 /// Builds the desired state of all documents. It is meant to be used only if the sink has no errors.
-pub fn build(mut documents: Vec<Node>, context: &Context, sink: &Sink) -> Desired {
+pub fn build(mut documents: Vec<Node>, context: &Context, judge: &dyn Judge, sink: &Sink) -> Desired {
     let mut objects = Objects { incomplete: sink.errors() > 0, ..Objects::default() };
     for document in &mut documents {
         hide_secrets(document);
         objects.read(&Cursor::new(document, sink), context);
     }
-    lower::lower(&objects, context, sink)
+    let desired = lower::lower(&objects, context, sink);
+    let items: Vec<Document<'_>> = documents.iter().flat_map(items).map(|node| Document { node, written: None }).collect();
+    judge.judge(&items, sink);
+    desired
+}
+
+/// Returns the objects of a document: itself, or what a List holds, also in Lists within.
+fn items(document: &Node) -> Vec<&Node> {
+    match (document.get("kind").and_then(Node::as_text), document.get("items").map(|items| &items.value)) {
+        (Some("List"), Some(Value::List(listed))) => listed.iter().flat_map(items).collect(),
+        _ => vec![document],
+    }
 }
 
 /// Marks what belongs to Secrets, so that no finding shows a line of it.

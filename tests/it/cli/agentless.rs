@@ -20,6 +20,8 @@ spec:
         - name: web
           image: example/web:1
           ports: [{ containerPort: 8080 }]
+          readinessProbe: { tcpSocket: { port: 8080 } }
+          resources: { limits: { memory: 64Mi } }
 ---
 apiVersion: v1
 kind: Service
@@ -174,7 +176,7 @@ fn a_folder_is_planned_without_an_engine() {
     let text = place.run(&["plan", "./deploy", "--name", "shop", "--rounds"]);
     // Suffixes of replicas are drawn from the revision, so they are the same everywhere.
     assert_snapshot!(text, @r#"
-    shop at folder-114f61c275f4: 4 objects change, 4 created
+    shop at folder-cad0f24dff55: 4 objects change, 4 created
 
     Changes
       + tests/Network/driftless-tests  create    new in this revision
@@ -195,7 +197,7 @@ fn a_folder_is_planned_without_an_engine() {
               held: shop/Deployment/web: waits for image `example/web:1`
           1s  create shop/Deployment/web/l6pl5
               create shop/Deployment/web/ms9dl
-        3.3s  join shop/Deployment/web/l6pl5
+        2.3s  join shop/Deployment/web/l6pl5
               join shop/Deployment/web/ms9dl
 
     Plan 5604fa709496

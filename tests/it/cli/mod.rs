@@ -6,6 +6,7 @@
 mod agentless;
 mod answered;
 mod help;
+mod policy;
 mod review;
 
 use std::fs;
