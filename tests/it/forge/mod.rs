@@ -195,6 +195,28 @@ async fn a_request_from_a_fork_sees_no_variables_and_nothing_of_the_host() {
     assert!(!fork.contains("GREETING"), "what only it may not see is no change: {fork}");
 }
 
+/// Whoever may write to the repository is warned; whoever may not is refused, whatever the Application says.
+#[tokio::test]
+async fn a_request_from_a_fork_may_not_take_over_the_host() {
+    const COMPOSE: &str = "services:\n  web:\n    image: example/web:1\n";
+    let forge = FakeForge::start().await;
+    let world = World::new(ForgeKind::Gitea, forge.address, &[("deploy/compose.yaml", COMPOSE)]);
+    let own = world.commit(&[("deploy/compose.yaml", &format!("{COMPOSE}    privileged: true\n"))]);
+    world.push("refs/pull/1/head");
+    let other = world.commit(&[("deploy/compose.yaml", &format!("{COMPOSE}    privileged: true # please\n"))]);
+    world.push("refs/pull/2/head");
+    forge.pull(1, &own, "acme/shop");
+    forge.pull(2, &other, "mallory/shop");
+    let _answering = world.answer();
+    forge.status(&own, "success").await;
+    forge.status(&other, "failure").await;
+    forge.with(|known| {
+        let body = |number: u64| known.comments.iter().find(|(_, of, _)| *of == number).map(|(_, _, body)| body.clone()).unwrap_or_default();
+        assert!(body(1).contains("**warning** service `web` is privileged"), "{}", body(1));
+        assert!(body(2).contains("**error** service `web` is privileged"), "{}", body(2));
+    });
+}
+
 #[tokio::test]
 async fn what_a_forge_refuses_is_told_without_the_token() {
     let forge = FakeForge::start().await;
