@@ -19,6 +19,8 @@ spec:
       containers:
         - name: web
           image: example/web:1
+          readinessProbe: { tcpSocket: { port: 80 } }
+          resources: { limits: { memory: 64Mi } }
           env: [{ name: GREETING, value: hello }]
           envFrom: [{ secretRef: { name: web } }]
 ---
@@ -42,7 +44,7 @@ spec:
   selector: { matchLabels: { app: old } }
   template:
     metadata: { labels: { app: old } }
-    spec: { containers: [{ name: old, image: example/old:1 }] }
+    spec: { containers: [{ name: old, image: example/old:1, readinessProbe: { tcpSocket: { port: 80 } }, resources: { limits: { memory: 64Mi } } }] }
 ";
 
 const DATABASE: &str = "apiVersion: apps/v1
@@ -53,7 +55,7 @@ spec:
   selector: { matchLabels: { app: db } }
   template:
     metadata: { labels: { app: db } }
-    spec: { containers: [{ name: db, image: example/db:1 }] }
+    spec: { containers: [{ name: db, image: example/db:1, readinessProbe: { tcpSocket: { port: 80 } }, resources: { limits: { memory: 64Mi } } }] }
 ";
 
 impl Place {
@@ -113,7 +115,7 @@ fn a_change_is_shown_as_a_comment() {
     let text =
         place.review(&["main", "change", "--path", "deploy", "--name", "shop", "--exit-code", "--link", "https://git.example/a/blob/1/"]);
     assert_snapshot!(text.replace(&base[..7], "BASE"), @r#"
-    **shop: 3 objects change, 2 recreated, 1 removed; interrupts shop/Deployment/db for about 2.4s**
+    **shop: 3 objects change, 2 recreated, 1 removed; interrupts shop/Deployment/db for about 1.4s**
 
     | application | created | changed | removed | unchanged | least available | findings |
     |---|---|---|---|---|---|---|
@@ -121,7 +123,7 @@ fn a_change_is_shown_as_a_comment() {
 
     <details open><summary><b>shop</b>: 3 objects change, 2 recreated, 1 removed</summary>
 
-    - **Interrupts** `shop/Deployment/db` for about 2.4s: it stops first, because its strategy is `Recreate`; its clients are refused meanwhile
+    - **Interrupts** `shop/Deployment/db` for about 1.4s: it stops first, because its strategy is `Recreate`; its clients are refused meanwhile
 
     | object | field | old | new | consequence |
     |---|---|---|---|---|
@@ -134,7 +136,7 @@ fn a_change_is_shown_as_a_comment() {
     | `shop/Deployment/web` | `spec.template.spec.containers[web].image` | `example/web:1` | `example/web:2` | recreates |
     | `-` `shop/Deployment/old` | | | | **remove**: no longer in Git |
 
-    <details><summary>Rollout: 17 rounds in 6.4s</summary>
+    <details><summary>Rollout: 17 rounds in 4.4s</summary>
 
     | at | steps | serving | waits |
     |---|---|---|---|
@@ -143,18 +145,18 @@ fn a_change_is_shown_as_a_comment() {
     | 1.2s | stop shop/Deployment/db | `shop/Deployment/db` 0 | shop/Deployment/web: waits: 2 new replicas do not serve yet |
     | 1.3s | create shop/Deployment/db |  |  |
     | 1.4s | remove shop/Deployment/db |  | shop/Deployment/web: is not ready yet (2 times) |
-    | 3.3s | join shop/Deployment/web (2 times) |  | shop/Deployment/db: is not ready yet |
-    | 3.4s | leave shop/Deployment/web | `shop/Deployment/web` 4 |  |
-    | 3.5s | create shop/Deployment/web |  |  |
-    | 3.6s | join shop/Deployment/db<br>stop shop/Deployment/web | `shop/Deployment/web` 3 | shop/Deployment/web: waits: 1 new replica does not serve yet |
-    | 3.8s | remove shop/Deployment/web | `shop/Deployment/db` 1 | shop/Deployment/old: no longer in Git; removed when shop/Deployment/web is healthy |
-    | 5.8s | join shop/Deployment/web |  |  |
-    | 5.9s | leave shop/Deployment/web | `shop/Deployment/web` 4 |  |
-    | 6s | leave shop/Deployment/old |  |  |
-    | 6.1s | stop shop/Deployment/web | `shop/Deployment/web` 3 |  |
-    | 6.2s | stop shop/Deployment/old |  |  |
-    | 6.3s | remove shop/Deployment/web |  |  |
-    | 6.4s | remove shop/Deployment/old |  |  |
+    | 2.3s | join shop/Deployment/web (2 times) |  | shop/Deployment/db: is not ready yet |
+    | 2.4s | leave shop/Deployment/web | `shop/Deployment/web` 4 |  |
+    | 2.5s | create shop/Deployment/web |  |  |
+    | 2.6s | join shop/Deployment/db<br>stop shop/Deployment/web | `shop/Deployment/web` 3 | shop/Deployment/web: waits: 1 new replica does not serve yet |
+    | 2.8s | remove shop/Deployment/web | `shop/Deployment/db` 1 | shop/Deployment/old: no longer in Git; removed when shop/Deployment/web is healthy |
+    | 3.8s | join shop/Deployment/web |  |  |
+    | 3.9s | leave shop/Deployment/web | `shop/Deployment/web` 4 |  |
+    | 4s | leave shop/Deployment/old |  |  |
+    | 4.1s | stop shop/Deployment/web | `shop/Deployment/web` 3 |  |
+    | 4.2s | stop shop/Deployment/old |  |  |
+    | 4.3s | remove shop/Deployment/web |  |  |
+    | 4.4s | remove shop/Deployment/old |  |  |
 
     </details>
 
@@ -235,14 +237,14 @@ fn only_what_the_change_touches_is_shown() {
     | `three/Deployment/new` | `spec.replicas` |  | `1` |  |
     | `three/Deployment/new` | `spec.template.spec.containers[new].image` |  | `example/new:1` |  |
 
-    <details><summary>Rollout: 4 rounds in 3.3s</summary>
+    <details><summary>Rollout: 4 rounds in 2.3s</summary>
 
     | at | steps | serving | waits |
     |---|---|---|---|
     | 0s | create tests/Network/driftless-tests<br>pull example/new:1 | `three/Deployment/new` 0 | tests/Front/services: waits for its network<br>three/Deployment/new: waits for network `driftless-tests` |
     | 100ms | create tests/Front/services |  | three/Deployment/new: waits for image `example/new:1` |
     | 1s | create three/Deployment/new |  |  |
-    | 3.3s | join three/Deployment/new |  |  |
+    | 2.3s | join three/Deployment/new |  |  |
 
     </details>
 
@@ -298,7 +300,7 @@ fn what_cannot_be_compared_is_said() {
     assert_snapshot!(place.run(&["review", "change", "change", "--repo", "repo", "--live"]), @r#"
     **nothing changes**
 
-    From `78fadd0` to `78fadd0`. 1 application not touched. The rollout is simulated; figures of time are the simulator's.
+    From `acccae4` to `acccae4`. 1 application not touched. The rollout is simulated; figures of time are the simulator's.
     ------- stderr -------
     [exit status: 0]
     "#);
@@ -337,16 +339,16 @@ fn a_running_agent_tells_what_drifts_already() {
     | `*` `repo/Deployment/old` | | | | **recreate**: changed in Git |
     | `repo/Deployment/old` | `spec.template.spec.containers[old].image` | `example/old:1` | `example/old:2` | recreates |
 
-    <details><summary>Rollout: 6 rounds in 3.8s</summary>
+    <details><summary>Rollout: 6 rounds in 2.8s</summary>
 
     | at | steps | serving | waits |
     |---|---|---|---|
     | 0s | pull example/old:2 | `repo/Deployment/old` 1 | repo/Deployment/old: waits for image `example/old:2` |
     | 1s | create repo/Deployment/old |  |  |
-    | 3.3s | join repo/Deployment/old |  | repo/Deployment/old: waits: 1 new replica does not serve yet |
-    | 3.4s | leave repo/Deployment/old | `repo/Deployment/old` 2 |  |
-    | 3.6s | stop repo/Deployment/old | `repo/Deployment/old` 1 |  |
-    | 3.8s | remove repo/Deployment/old |  |  |
+    | 2.3s | join repo/Deployment/old |  | repo/Deployment/old: waits: 1 new replica does not serve yet |
+    | 2.4s | leave repo/Deployment/old | `repo/Deployment/old` 2 |  |
+    | 2.6s | stop repo/Deployment/old | `repo/Deployment/old` 1 |  |
+    | 2.8s | remove repo/Deployment/old |  |  |
 
     </details>
 

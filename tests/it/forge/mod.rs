@@ -20,7 +20,7 @@ spec:
   selector: { matchLabels: { app: web } }
   template:
     metadata: { labels: { app: web } }
-    spec: { containers: [{ name: web, image: example/web:1 }] }
+    spec: { containers: [{ name: web, image: example/web:1, readinessProbe: { tcpSocket: { port: 80 } }, resources: { limits: { memory: 64Mi } } }] }
 ";
 
 #[tokio::test]
@@ -211,7 +211,8 @@ async fn a_request_from_a_fork_may_not_take_over_the_host() {
     forge.status(&own, "success").await;
     forge.status(&other, "failure").await;
     forge.with(|known| {
-        let body = |number: u64| known.comments.iter().find(|(_, of, _)| *of == number).map(|(_, _, body)| body.clone()).unwrap_or_default();
+        let body =
+            |number: u64| known.comments.iter().find(|(_, of, _)| *of == number).map(|(_, _, body)| body.clone()).unwrap_or_default();
         assert!(body(1).contains("**warning** service `web` is privileged"), "{}", body(1));
         assert!(body(2).contains("**error** service `web` is privileged"), "{}", body(2));
     });
