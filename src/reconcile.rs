@@ -259,6 +259,24 @@ impl Reconciler {
         self.observed.since = now;
     }
 
+    /// Notes that the host's clock was set by so many milliseconds and says `now`: what was counted by it goes
+    /// on being counted, neither shorter nor longer. The engine's own times stay as they are, so deadlines
+    /// that look at those begin anew.
+    pub fn clock_set(&mut self, by: i64, now: Time) {
+        let observed = &mut self.observed;
+        let move_it = |time: &mut Time| *time = time.moved(by);
+        observed.since = now;
+        observed.in_flight.values_mut().for_each(|it| move_it(&mut it.since));
+        observed.failures.values_mut().for_each(|it| move_it(&mut it.retry_at));
+        observed.traffic.left.values_mut().for_each(|it| move_it(&mut it.at));
+        for begun in observed.record.begun.values_mut() {
+            move_it(&mut begun.at);
+            move_it(&mut begun.earliest);
+        }
+        observed.record.heals.values_mut().for_each(|it| move_it(&mut it.at));
+        observed.record.failed.values_mut().for_each(|it| move_it(&mut it.at));
+    }
+
     fn join(&mut self, replica: &ObjectId, container: &str, desired: &Desired) -> bool {
         let Some(live) = self.observed.live.container(container) else { return false };
         let workload = desired.workloads.get(&replica.workload());
@@ -288,6 +306,8 @@ impl Reconciler {
         let before = (traffic.joined.len(), traffic.left.len());
         traffic.joined.retain(|_, joined| known.contains(joined.container.as_str()));
         traffic.left.retain(|container, _| known.contains(container.as_str()));
+        // The clock may have been set back while nobody looked.
+        traffic.left.values_mut().for_each(|left| left.at = left.at.min(now));
         let mut changed = before != (traffic.joined.len(), traffic.left.len());
         for (container, labels) in live.replicas(&desired.installation.owner, &desired.application) {
             let joined = traffic.joined.get(&labels.object).is_some_and(|joined| joined.container == container.id);
@@ -351,6 +371,7 @@ impl Reconciler {
     /// Counts heals per object. What Git changes is no heal, except that something does not run.
     fn note_heals(&mut self, plan: &Plan, now: Time) {
         let heals = &mut self.observed.record.heals;
+        heals.values_mut().for_each(|heal| heal.at = heal.at.min(now));
         heals.retain(|_, heal| now.since(heal.at) < HEAL_MEMORY);
         let changing: BTreeSet<&ObjectId> = plan.changes.iter().map(|change| &change.object).collect();
         for planned in &plan.steps {
@@ -371,6 +392,7 @@ impl Reconciler {
         let record = &mut self.observed.record;
         let changes: BTreeMap<&ObjectId, ChangeAction> = plan.changes.iter().map(|change| (&change.object, change.action)).collect();
         record.begun.retain(|id, _| changes.contains_key(id));
+        record.begun.values_mut().for_each(|begun| begun.at = begun.at.min(now));
         if !applies(desired, record) {
             return;
         }

@@ -19,6 +19,11 @@ impl Time {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
+    /// Returns the same moment on a clock that was set by so many milliseconds, either way.
+    pub fn moved(self, by: i64) -> Time {
+        Time(self.0.saturating_add(by))
+    }
+
     /// Parses an RFC 3339 text such as `2026-01-02T03:04:05.678Z`.
     pub fn parse(text: &str) -> Option<Time> {
         text.parse::<jiff::Timestamp>().ok().map(|t| Time(t.as_millisecond()))

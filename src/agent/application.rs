@@ -67,6 +67,14 @@ pub(super) struct Refused {
     pub(super) findings: Vec<Finding>,
 }
 
+/// A record that could not be written.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    pub(super) why: String,
+    /// When it is tried again.
+    pub(super) again: Instant,
+}
+
 /// One application.
 pub(super) struct App {
     pub(super) config: Application,
@@ -103,6 +111,12 @@ pub(super) struct App {
     pub(super) looked: Option<Instant>,
     /// The record was changed by a person's decision and must be stored.
     pub(super) unsaved: bool,
+    /// The record on disk is an older one.
+    pub(super) unwritten: Option<Unwritten>,
+    /// Why what is served cannot be published.
+    pub(super) unpublished: Option<String>,
+    /// Why the last plan was refused by the audit: bugs of ours.
+    pub(super) audit: Vec<String>,
     /// How many loads of the head have ended: whoever asks for a fresh look waits for the next.
     pub(super) looks: u64,
 }
@@ -309,6 +323,12 @@ impl App {
     }
 
     fn message(&self, rolled_back: Option<&str>, health: Health) -> String {
+        if let Some(refusal) = self.audit.first() {
+            return format!("nothing is changed, because the plan breaks a promise, which is a bug of ours: {refusal}");
+        }
+        if let Some(why) = &self.unpublished {
+            return format!("what is served cannot be published, the last state is served on: {why}");
+        }
         if let Some(refused) = &self.refused {
             return format!("refused: {} in the manifests", severities(&refused.findings));
         }
@@ -322,9 +342,10 @@ impl App {
         if let Some(workload) = plan.workloads.iter().find(|workload| workload.health == health && health != Health::Healthy) {
             return format!("{}: {}", workload.object.name, workload.message);
         }
-        match plan.held.first() {
-            Some(held) => format!("{}: {}", held.object, held.reason),
-            None => String::new(),
+        match (&self.unwritten, plan.held.first()) {
+            (Some(unwritten), _) => format!("what is remembered cannot be written: {}", unwritten.why),
+            (None, Some(held)) => format!("{}: {}", held.object, held.reason),
+            (None, None) => String::new(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod application;
+mod clock;
 mod error;
 mod external;
 mod look;
@@ -14,6 +15,7 @@ mod note;
 pub mod protocol;
 mod publish;
 mod publisher;
+mod reading;
 mod repository;
 mod request;
 mod setup;
@@ -48,8 +50,10 @@ use crate::time::Time;
 
 use answer::{Reply, Waiter};
 use application::{App, Loaded, Wanted};
+use clock::Clock;
 use protocol::{Answer, Request};
 use publisher::Publisher;
+use reading::{Reading, Unread};
 use repository::{News, Repository};
 use share::Orphan;
 use socket::Socket;
@@ -100,6 +104,8 @@ enum Event {
     Loaded(usize, Wanted, Loaded),
     /// Something happened on the engine.
     Docker,
+    /// A snapshot was taken, or could not be.
+    Read(Result<Box<Live>, Unread>),
     /// A step's turn has come.
     Began(Step),
     /// A step ended.
@@ -133,13 +139,16 @@ pub struct Agent {
     live: Option<Live>,
     stale: bool,
     read_at: Instant,
+    reading: Reading,
+    clock: Clock,
     /// Why the engine cannot be read, if it cannot.
     away: Option<Vec<String>>,
     /// Steps are started; not so while a question is answered without a running agent.
     acts: bool,
     running: BTreeMap<(usize, String), AbortHandle>,
     waiters: Vec<Waiter>,
-    questions: Vec<(Request, Reply)>,
+    /// Questions, and the snapshot that each is answered with.
+    questions: Vec<(Request, Reply, u64)>,
     /// What others read, and what is counted for them.
     snapshot: watch::Sender<Arc<Snapshot>>,
     metrics: Arc<Metrics>,
@@ -198,6 +207,8 @@ impl Agent {
             live: None,
             stale: true,
             read_at: Instant::now(),
+            reading: Reading::default(),
+            clock: Clock::new(now(), Instant::now()),
             away: None,
             acts,
             running: BTreeMap::new(),
@@ -221,9 +232,15 @@ impl Agent {
                 // Both are safe to drop half-way: a channel keeps what was not received.
                 event = self.events.recv() => {
                     let Some(event) = event else { return };
+                    // While the host is read anyway, more news of it change nothing.
+                    let mut matters = !(matches!(event, Event::Docker) && self.reading.runs());
                     self.take(event).await;
                     while let Ok(event) = self.events.try_recv() {
+                        matters |= !matches!(event, Event::Docker);
                         self.take(event).await;
+                    }
+                    if !matters {
+                        continue;
                     }
                 }
                 () = tokio::time::sleep(pause) => {}
@@ -252,10 +269,11 @@ impl Agent {
     fn pause(&self) -> Duration {
         let plans = || self.apps.iter().map(|app| app.plan.as_ref());
         let moves = |plan: Option<&Plan>| plan.is_none_or(|plan| !plan.steps.is_empty() || plan.health() == Health::Progressing);
-        if self.stale || !self.running.is_empty() || !self.waiters.is_empty() || plans().any(moves) {
+        if self.stale || self.reading.runs() || !self.running.is_empty() || !self.waiters.is_empty() || plans().any(moves) {
             return BUSY;
         }
-        match plans().flatten().all(Plan::is_converged) {
+        let tries_again = self.apps.iter().any(|app| app.unwritten.is_some() || app.unpublished.is_some());
+        match plans().flatten().all(Plan::is_converged) && !tries_again {
             true => IDLE.saturating_sub(self.read_at.elapsed()).max(BUSY),
             false => WAITING,
         }
@@ -300,6 +318,9 @@ fn new_app(config: Application, source: Source, repository: usize, record: crate
         outdated: false,
         looked: None,
         unsaved: false,
+        unwritten: None,
+        unpublished: None,
+        audit: Vec::new(),
         healed: Vec::new(),
         looks: 0,
     }

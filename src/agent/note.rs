@@ -1,15 +1,19 @@
 //! What is written down: the record, and the history and log for people.
 
+use std::time::{Duration, Instant};
+
 use crate::plan::{Drift, Health, Plan};
 use crate::report::Healed;
 use crate::report::word::{drift_line, short};
 use crate::store;
 
-use super::application::chain;
+use super::application::{Unwritten, chain};
 use super::{Agent, now};
 
 /// So many healed objects are remembered for `drift`.
 const HEALED: usize = 20;
+/// A record that could not be written is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Something worth a line in the history.
 struct Happening {
@@ -61,9 +65,20 @@ impl Agent {
 
     /// Stores the record, and lets go of revisions that are no longer needed.
     pub(super) async fn store(&mut self, index: usize) {
-        let Some(app) = self.apps.get(index) else { return };
-        if let Err(error) = self.store.save(&app.config.name, &app.reconciler.observed().record).await {
-            tracing::error!(application = %app.config.name, error = %chain(&error).join(": "), "the record cannot be written; the agent goes on");
+        let Some(app) = self.apps.get_mut(index) else { return };
+        match self.store.save(&app.config.name, &app.reconciler.observed().record).await {
+            Ok(()) => {
+                if app.unwritten.take().is_some() {
+                    tracing::info!(application = %app.config.name, "the record is written again");
+                }
+            }
+            Err(error) => {
+                let why = chain(&error).join(": ");
+                if app.unwritten.as_ref().is_none_or(|before| before.why != why) {
+                    tracing::error!(application = %app.config.name, error = why, "the record cannot be written; the agent goes on, and tries it again");
+                }
+                app.unwritten = Some(Unwritten { why, again: Instant::now() + AGAIN });
+            }
         }
         let (source, name, wanted) = (app.source.clone(), app.config.name.clone(), app.revisions());
         tokio::spawn(async move {

@@ -72,9 +72,18 @@ impl Agent {
         let next = traffic::publish(&applications, &self.options.installation, &fronts, self.publisher.current(), &unloaded);
         let generation = next.generation;
         match self.publisher.publish(next) {
-            Ok(()) => self.apps.iter_mut().for_each(|app| app.reconciler.published(generation)),
+            Ok(()) => {
+                if self.apps.iter_mut().filter_map(|app| app.unpublished.take()).count() > 0 {
+                    tracing::info!("what is served is published again");
+                }
+                self.apps.iter_mut().for_each(|app| app.reconciler.published(generation));
+            }
             Err(error) => {
-                tracing::error!(error = %chain(&error).join(": "), "what is served cannot be published; the last state is served on")
+                let why = chain(&error).join(": ");
+                if self.apps.iter().any(|app| app.unpublished.as_ref() != Some(&why)) {
+                    tracing::error!(error = why, "what is served cannot be published; the last state is served on");
+                }
+                self.apps.iter_mut().for_each(|app| app.unpublished = Some(why.clone()));
             }
         }
     }

@@ -51,7 +51,7 @@ impl Agent {
             request => {
                 // The host is read anew: an answer is about now, not about the last event.
                 self.stale = true;
-                self.questions.push((request, reply));
+                self.questions.push((request, reply, self.reading.next()));
             }
         }
     }
@@ -93,17 +93,21 @@ impl Agent {
 
     /// Answers what can be answered now.
     pub(super) fn answer_all(&mut self) {
-        let pulling = self.docker.pulling();
-        let mut waiters = std::mem::take(&mut self.waiters);
-        waiters.retain_mut(|waiter| {
-            let ids = if waiter.compares() { self.plan_ids(waiter) } else { BTreeMap::new() };
-            !waiter.reply.is_closed() && waiter.advance(&mut self.apps, &ids, &pulling)
-        });
-        waiters.append(&mut self.waiters);
-        self.waiters = waiters;
-        for (request, reply) in std::mem::take(&mut self.questions) {
-            if !self.reply(&request, &reply) {
-                self.questions.push((request, reply));
+        // While the host is read, plans may be of the past.
+        if !self.reading.runs() {
+            let pulling = self.docker.pulling();
+            let mut waiters = std::mem::take(&mut self.waiters);
+            waiters.retain_mut(|waiter| {
+                let ids = if waiter.compares() { self.plan_ids(waiter) } else { BTreeMap::new() };
+                !waiter.reply.is_closed() && waiter.advance(&mut self.apps, &ids, &pulling)
+            });
+            waiters.append(&mut self.waiters);
+            self.waiters = waiters;
+        }
+        for (request, reply, snapshot) in std::mem::take(&mut self.questions) {
+            let waits = self.away.is_none() && !self.reading.has(snapshot);
+            if waits || !self.reply(&request, &reply) {
+                self.questions.push((request, reply, snapshot));
             }
         }
     }

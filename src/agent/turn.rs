@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::desired::Desired;
 use crate::git::Revision;
@@ -20,11 +20,6 @@ use super::application::{App, Wanted, chain};
 use super::protocol::{Answer, Progress};
 use super::{Agent, Event, now};
 
-/// The engine is asked again this soon when it could not be read.
-const AWAY: Duration = Duration::from_secs(1);
-/// A snapshot that takes longer says that the engine hangs.
-const SLOWEST_READ: Duration = Duration::from_secs(60);
-
 impl Agent {
     /// Takes in an event.
     pub(super) async fn take(&mut self, event: Event) {
@@ -37,7 +32,6 @@ impl Agent {
             Event::Ended(index, step, outcome, took) => {
                 self.running.remove(&(index, step.key()));
                 self.metrics.time(Metric::Step, &[("action", step.action())], took);
-                self.stale = true;
                 match &outcome {
                     Ok(()) => {
                         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -50,8 +44,9 @@ impl Agent {
                         self.tell(&Progress::Failed { step: step.to_string(), message: failure.message.clone() });
                     }
                 }
-                self.finish(index, &step, outcome);
+                self.ended(index, step, outcome);
             }
+            Event::Read(read) => self.arrived(read),
             Event::Poked => {}
             Event::Ask(request, reply) => self.asked(request, reply),
         }
@@ -60,13 +55,16 @@ impl Agent {
     /// Looks at everything anew and does what is safe now.
     pub(super) async fn turn(&mut self) {
         let began = Instant::now();
+        self.compare_clocks(began);
         self.look_at_due();
         for index in 0..self.apps.len() {
-            if std::mem::take(&mut self.apps[index].unsaved) {
+            let app = &mut self.apps[index];
+            let is_due = app.unwritten.as_ref().is_some_and(|unwritten| unwritten.again <= began);
+            if std::mem::take(&mut app.unsaved) || is_due {
                 self.store(index).await;
             }
         }
-        self.read().await;
+        self.read();
         let acknowledged = self.publisher.acknowledged();
         if let Some(live) = self.seen() {
             self.apps.iter_mut().for_each(|app| restore(app, &live, self.publisher.current()));
@@ -82,7 +80,7 @@ impl Agent {
                     app.reconciler.acknowledged(acknowledged.generation, acknowledged.connections.clone(), errors);
                 }
                 // A snapshot from before steps that have ended meanwhile leads to plans of the past.
-                if self.away.is_none() && !self.waits[index] {
+                if self.away.is_none() && !self.waits[index] && !self.reading.runs() {
                     self.round(index, &live).await;
                 }
             }
@@ -97,6 +95,18 @@ impl Agent {
         self.metrics.time(Metric::Reconcile, &[], began.elapsed());
         self.tell_readers();
         self.answer_all();
+        self.planned();
+    }
+
+    /// Looks whether somebody has set the host's clock.
+    fn compare_clocks(&mut self, steady: Instant) {
+        let wall = now();
+        if let Some(by) = self.clock.compare(wall, steady) {
+            let seconds = by / 1000;
+            tracing::warn!(seconds, "the host's clock was set; what is being counted goes on being counted");
+            self.prober.clock_set(by);
+            self.apps.iter_mut().for_each(|app| app.reconciler.clock_set(by, wall));
+        }
     }
 
     /// Reads an application again whose fronts depend on what an image declares that the host has by now.
@@ -121,39 +131,6 @@ impl Agent {
             Class::Internal => "internal",
         };
         self.metrics.count(Metric::Errors, &[("class", class)]);
-    }
-
-    /// Takes a new snapshot if the last may be past.
-    async fn read(&mut self) {
-        let due = if self.away.is_some() { AWAY } else { super::IDLE };
-        if !(self.stale && self.away.is_none()) && self.read_at.elapsed() < due && self.live.is_some() {
-            return;
-        }
-        self.read_at = Instant::now();
-        let read = tokio::time::timeout(SLOWEST_READ, self.docker.read()).await;
-        match read {
-            Ok(Ok(live)) => {
-                if self.away.take().is_some() {
-                    // No deadline counts the time in which nobody could look.
-                    self.apps.iter_mut().for_each(|app| app.reconciler.looked_away(now()));
-                    tracing::info!("the engine answers again");
-                }
-                self.live = Some(live);
-                self.stale = false;
-            }
-            Ok(Err(error)) => self.lost(error.class(), chain(&error)),
-            Err(_) => self.lost(Class::Host, vec![format!("the engine did not answer for {} s", SLOWEST_READ.as_secs())]),
-        }
-    }
-
-    /// Notes that the engine cannot be read. What is published goes on being served.
-    fn lost(&mut self, class: Class, messages: Vec<String>) {
-        self.failed(class);
-        if self.away.as_ref() != Some(&messages) {
-            tracing::error!(error = messages.join(": "), "the engine cannot be read; what is published is served on");
-        }
-        self.away = Some(messages);
-        self.stale = true;
     }
 
     /// Plans one application and starts its steps.
@@ -194,9 +171,10 @@ impl Agent {
         let before = app.plan.take();
         let was_rolled_back = app.rolled_back();
         let round: Round = app.reconciler.round(&desired, &claims, live.clone(), now());
-        for refusal in &round.refused {
+        for refusal in round.refused.iter().filter(|refusal| !app.audit.contains(refusal)) {
             tracing::error!(application = %app.config.name, refusal, "the plan was refused: this is a bug of ours, nothing is changed");
         }
+        app.audit.clone_from(&round.refused);
         if round.store || moved {
             self.store(index).await;
         }

@@ -105,7 +105,10 @@ impl<'a> Replica<'a> {
         };
         let id = &labels.object;
         let probing = observed.probing.get(&container.id).filter(|probing| probing.started == container.started);
+        // A start that lies ahead was before the clock was set back: it counts from when somebody noticed.
+        let ahead = container.started.is_some_and(|started| started > now);
         let ready_since = ready_since(container, probing, &care, facts.map_or(&NONE, |facts| facts.accepted))
+            .map(|since| if ahead { observed.since + care.settle } else { since })
             .filter(|since| *since <= now && (!container.addresses.is_empty() || facts.is_some_and(Facts::has_no_network)));
         let joined = observed.traffic.joined.get(id).filter(|joined| joined.container == container.id);
         // Another start, or another address, and connections would go elsewhere.

@@ -174,7 +174,8 @@ pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
     }
     let deadline = workload.deadline?;
     let moved = |replica: &&Replica<'_>| replica.ready_since.map_or(replica.container.created, |since| since + workload.min_ready);
-    let progress = current.iter().map(moved).max()?.max(begun.at);
+    // A creation that lies ahead was before the clock was set back.
+    let progress = current.iter().map(moved).max()?.min(view.now).max(begun.at);
     let progress = progress.max(view.observed.since); // Nobody asked its probes before.
     // One that is ready and not served waits for the data path, which is no fault of its own.
     let waiting = current.iter().find(|replica| !replica.serving && replica.ready_since.is_none())?;

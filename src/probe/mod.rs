@@ -86,6 +86,18 @@ impl Prober {
         }
     }
 
+    /// The host's clock was set by so many milliseconds: since when something was good is told by the new
+    /// clock.
+    pub fn clock_set(&self, by: i64) {
+        for probing in self.shared.results().values_mut() {
+            let started = probing.started;
+            // A start is the engine's own time, and stays what it was.
+            let own = probing.startup_passed.as_mut().filter(|passed| Some(**passed) != started);
+            let times = own.into_iter().chain(&mut probing.ready_since).chain(probing.accepting.values_mut());
+            times.for_each(|time| *time = time.moved(by));
+        }
+    }
+
     /// Returns what the probes said, by container id.
     pub fn results(&self) -> BTreeMap<String, Probing> {
         self.shared.results().clone()

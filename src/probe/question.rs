@@ -11,7 +11,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::desired::{Action, Probe};
 use crate::observed::{PORT_PERIOD, Question};
-use crate::time::Time;
 
 use super::{Answer, Shared, Wanted};
 
@@ -24,7 +23,7 @@ const PORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Asks all questions of one start of a container, until a probe asks for a restart.
 pub(super) async fn run(shared: Arc<Shared>, wanted: Wanted) {
-    let asking = Asking { shared: &shared, wanted: &wanted };
+    let asking = Asking { shared: &shared, wanted: &wanted, began: Instant::now(), age: shared.now().since(wanted.started) };
     let probes = &wanted.care.probes;
     let started = shared.results().get(&wanted.container).is_some_and(|probing| probing.startup_passed.is_some());
     if let Some(probe) = &probes.startup
@@ -47,6 +46,10 @@ pub(super) async fn run(shared: Arc<Shared>, wanted: Wanted) {
 struct Asking<'a> {
     shared: &'a Shared,
     wanted: &'a Wanted,
+    /// When its questions began, and how long the container had run by then. Counted without the host's
+    /// clock, which may be set meanwhile.
+    began: Instant,
+    age: Duration,
 }
 
 impl Asking<'_> {
@@ -95,7 +98,7 @@ impl Asking<'_> {
 
     /// Asks until a run of equal answers is long enough to decide.
     async fn until_decided(&self, name: &str, probe: &Probe, question: &mut Question) -> bool {
-        self.until(self.wanted.started + probe.initial_delay).await;
+        sleep_until(self.began + probe.initial_delay.saturating_sub(self.age)).await;
         loop {
             let asked = Instant::now();
             let good = match self.shared.ask.ask(self.wanted, &probe.action, probe.timeout).await {
@@ -119,10 +122,6 @@ impl Asking<'_> {
         }
     }
 
-    async fn until(&self, time: Time) {
-        sleep(time.since(self.shared.now())).await;
-    }
-
     /// Without a readiness probe, asks each port until it accepts, and then never again: Kubernetes
     /// would not ask at all, and some servers log each such connection or count it against the client.
     /// A process that dies takes its container along, which is noticed without asking.
@@ -144,7 +143,7 @@ impl Asking<'_> {
                 self.shared.update(self.wanted, |probing| probing.accepting.insert(port, now).is_none());
                 return;
             }
-            let is_patient = self.shared.now().since(self.wanted.started) < PORT_PATIENCE;
+            let is_patient = self.age + self.began.elapsed() < PORT_PATIENCE;
             sleep_until(asked + if is_patient { PORT_PERIOD } else { SLOW_PORT_PERIOD }).await;
         }
     }

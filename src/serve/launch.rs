@@ -3,7 +3,7 @@
 //! It makes a session of its own at once, so that neither a closed terminal nor the end of the agent
 //! reaches it.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -29,10 +29,14 @@ pub fn start_program(program: &Path, options: &Options) -> Result<u32, Error> {
     if let Some(pid) = running(options) {
         return Ok(pid);
     }
-    let failed = |source| Error::Write { path: options.log(), source };
-    std::fs::create_dir_all(&options.state).map_err(failed)?;
-    let log = OpenOptions::new().create(true).append(true).open(options.log()).map_err(failed)?;
-    let errors = log.try_clone().map_err(failed)?;
+    let (log, errors) = match open_log(options) {
+        Ok((log, errors)) => (log.into(), errors.into()),
+        // A disk that cannot be written is no reason not to serve.
+        Err(source) => {
+            tracing::warn!("{}", Error::Write { path: options.log(), source }.line());
+            (Stdio::null(), Stdio::null())
+        }
+    };
     let mut child = Command::new(program)
         .arg("serve")
         .args(["--owner", options.owner.as_str(), "--dns", &options.dns.to_string(), "--detached"])
@@ -48,6 +52,12 @@ pub fn start_program(program: &Path, options: &Options) -> Result<u32, Error> {
     // Somebody has to ask for its exit code, or it stays as a zombie.
     std::thread::spawn(move || child.wait());
     Ok(pid)
+}
+
+fn open_log(options: &Options) -> io::Result<(File, File)> {
+    std::fs::create_dir_all(&options.state)?;
+    let log = OpenOptions::new().create(true).append(true).open(options.log())?;
+    Ok((log.try_clone()?, log))
 }
 
 /// Returns when a process that served has ended; at once if it cannot be watched.

@@ -54,6 +54,13 @@ impl Host {
         self.now
     }
 
+    /// Sets its clock by so many milliseconds, either way. What containers have been doing is as old as it was
+    /// on the old clock.
+    pub fn set_clock(&mut self, by: i64) {
+        self.now = self.now.moved(by);
+        self.running.iter_mut().for_each(|running| running.done_at = running.done_at.moved(by));
+    }
+
     /// Returns a snapshot.
     pub fn read(&self) -> Live {
         Live { at: self.now, ..self.live.clone() }

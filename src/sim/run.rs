@@ -165,6 +165,13 @@ impl Run {
         self.reconciler = self.again();
     }
 
+    /// The host's clock is set by so many milliseconds, either way, and somebody notices.
+    pub fn set_clock(&mut self, by: i64) {
+        self.host.set_clock(by);
+        self.next = self.next.moved(by);
+        self.reconciler.clock_set(by, self.host.now());
+    }
+
     fn again(&self) -> Reconciler {
         let observed = self.reconciler.observed();
         let traffic = Traffic { connections: Default::default(), ..observed.traffic.clone() };

@@ -72,7 +72,7 @@ fn owner() -> Name {
 }
 
 /// Builds the test image from the static busybox of the host, if the engine does not have it.
-async fn ensure_image(engine: &bollard::Docker) {
+pub async fn ensure_image(engine: &bollard::Docker) {
     if engine.inspect_image(IMAGE).await.is_ok() {
         return;
     }

@@ -12,6 +12,7 @@ mod example;
 mod forge;
 #[cfg(feature = "agent")]
 mod remote;
+mod fault;
 #[cfg(feature = "agent")]
 mod serve;
 mod simulated;

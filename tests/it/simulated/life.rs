@@ -166,6 +166,26 @@ fn a_failed_rollout_goes_back_and_a_new_commit_goes_on() {
 }
 
 #[test]
+fn a_clock_that_is_set_neither_fails_a_rollout_nor_holds_it_up() {
+    for by in [3_600_000, -3_600_000] {
+        let slow = Behavior { ready_after: Some(Duration::from_secs(20)), ..Behavior::default() };
+        let scene = Scene { behaviors: [("web:2".to_owned(), slow)].into(), ..Scene::default() };
+        let mut run = Run::new(Host::new(scene, START), shop("r1", [web("web:1", 2)]));
+        settle(&mut run);
+        run.desired = shop("r2", [web("web:2", 2)]).into();
+        run.converge(Duration::from_secs(5));
+        run.set_clock(by);
+        let turns = run.converge(2 * MINUTE);
+        assert_eq!(run.reconciler().target(&run.desired), Target::Head, "{}", words(&turns));
+        assert!(run.plan().is_converged() || by < 0, "{}", words(&turns));
+        assert_eq!(least(&turns, "web"), 2);
+        // Of a start that the new clock has not reached yet the simulated probes say nothing.
+        run.converge(2 * 60 * MINUTE);
+        assert!(run.plan().is_converged());
+    }
+}
+
+#[test]
 fn a_changed_probe_is_another_try() {
     let scene = Scene { behaviors: [("web:2".to_owned(), never_ready())].into(), ..Scene::default() };
     let mut run = Run::new(Host::new(scene, START), shop("r1", [web("web:1", 1)]));

@@ -142,7 +142,7 @@ fn happen(random: &mut Random, wanted: &mut Vec<Wanted>, event: u64) -> (String,
     let one = wanted[random.below(wanted.len() as u64) as usize].clone();
     let plain = |command: String| (command, String::new());
     let number = random.up_to(3);
-    match random.below(21) {
+    match random.below(23) {
         0..=6 => {
             change(random, wanted);
             (format!("push r{event}"), manifests(wanted))
@@ -161,6 +161,7 @@ fn happen(random: &mut Random, wanted: &mut Vec<Wanted>, event: u64) -> (String,
         17 => plain("restart engine".to_owned()),
         18 => plain("lose record".to_owned()),
         19 => plain(format!("hand over to store{event}")),
+        20 | 21 => plain(format!("clock {}", ["+3s", "-3s", "+10m", "-10m"][random.below(4) as usize])),
         _ => {
             let image = format!("shop/{}:{}", one.name, random.below(4));
             let behavior = ["is never ready", "ends after 2s", "is missing", "is ready after 5s", "moves"][random.below(5) as usize];

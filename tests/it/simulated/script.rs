@@ -108,6 +108,11 @@ fn happen(world: &mut World, words: &[&str]) {
         ["hand", "over", "to", application] => world.hand_over(application),
         ["application", other, "has", thing @ ..] => claim(world, other, thing),
         ["application", other, "is", "gone"] => world.run.claims.things.retain(|_, holder| holder.as_str() != *other),
+        ["clock", by] => {
+            let (sign, by) = by.split_at(1);
+            let millis = i64::try_from(duration(by).as_millis()).expect("it is short");
+            world.run.set_clock(if sign == "-" { -millis } else { millis });
+        }
         ["approve"] => world.run.reconciler_mut().record_mut().approved = Some(revision),
         ["permit", "pruning"] => world.run.reconciler_mut().record_mut().prune_all = Some(revision),
         ["retry"] => world.run.reconciler_mut().forgive(),

@@ -1,0 +1,6 @@
+//! The promises, shown against a host that does not mean well: an engine whose calls fail, an agent
+//! that is killed in the middle of any of them.
+
+mod kill;
+mod proxy;
+mod world;

@@ -1,0 +1,313 @@
+//! An agent of its own behind a proxy: the real binary, its repository, its state folder, its owner and
+//! addresses on the engine; and what the host has then, in words that are the same for every such world.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::proxy::Proxy;
+
+/// How long anything may take before a test has failed.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_driftless");
+const APPLICATION: &str = "fault";
+
+/// An agent of its own behind a proxy, and its repository.
+pub struct World {
+    pub proxy: Proxy,
+    owner: String,
+    pool: Pool,
+    dns: u16,
+    engine: PathBuf,
+    agent: Option<Child>,
+    folder: TempDir,
+}
+
+/// A /16 that nobody else has while this exists.
+struct Pool {
+    second: u8,
+    _lock: File,
+}
+
+/// Returns the socket of the engine that tests may use, or `None` if they may not.
+#[allow(clippy::print_stderr, reason = "whoever reads the test output wants to know what was not tested")]
+pub fn engine_or_skip() -> Option<PathBuf> {
+    if std::env::var("DRIFTLESS_TEST_DOCKER").as_deref() != Ok("1") {
+        eprintln!("skipped: needs a Docker engine; set DRIFTLESS_TEST_DOCKER=1");
+        return None;
+    }
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    Some(PathBuf::from(host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock")))
+}
+
+/// Tells whether tests may take as long as they want.
+pub fn is_long() -> bool {
+    std::env::var("DRIFTLESS_LONG").as_deref() == Ok("1")
+}
+
+impl World {
+    /// Makes a world whose repository is empty; its agent does not run yet. `settings` are further lines
+    /// of the Application's spec.
+    pub fn new(engine: &Path, settings: &[&str]) -> World {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let owner = format!("test-fault-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = tempfile::tempdir().expect("a folder");
+        let proxy = Proxy::new(folder.path(), engine);
+        let dns = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
+        let world = World { proxy, owner, pool: Pool::new(), dns, engine: engine.to_owned(), agent: None, folder };
+        fs::create_dir(world.path("state")).expect("a folder");
+        // The same key everywhere: names of delivered content are made with it.
+        fs::write(world.path("state/key"), [7; 32]).expect("a key");
+        let repository = world.path("repository");
+        let spec: String = ["ref: main", "interval: 1h", "drain: 1s"].iter().chain(settings).map(|line| format!("\n  {line}")).collect();
+        // The namespace is in the names of volumes.
+        let document = format!(
+            "apiVersion: driftless.dev/v1\nkind: Application\nmetadata: {{ name: {APPLICATION} }}\nspec:\n  repo: {}\n  namespace: {}{spec}\n",
+            repository.display(),
+            world.owner,
+        );
+        fs::write(world.path("application.yaml"), document).expect("a file");
+        fs::create_dir(&repository).expect("a folder");
+        world.git(&["init", "--quiet", "--initial-branch=main"]);
+        world
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        // The same commits everywhere.
+        let who = [("NAME", "test"), ("EMAIL", "test@example.org"), ("DATE", "2026-01-01T00:00:00Z")];
+        let environment = who.iter().flat_map(|(field, value)| ["AUTHOR", "COMMITTER"].map(|role| (format!("GIT_{role}_{field}"), *value)));
+        let output = Command::new("git").current_dir(self.path("repository")).args(arguments).envs(environment).output().expect("git");
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Replaces what is in the repository.
+    pub fn commit(&self, file: &str, text: &str) {
+        fs::write(self.path("repository").join(file), text).expect("a file");
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", "test"]);
+    }
+
+    /// Returns a command of this installation, with nothing else in its environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("DRIFTLESS_OWNER", &self.owner).env("DRIFTLESS_STATE", self.path("state")).env("DRIFTLESS_HOST", "box");
+        command.env("DRIFTLESS_DOCKER", format!("unix://{}", self.proxy.socket.display()));
+        command.env("DRIFTLESS_SOCKET", self.path("agent.sock")).env("DRIFTLESS_HTTP", "127.0.0.1:0");
+        command.env("DRIFTLESS_DNS", format!("127.0.0.1:{}", self.dns));
+        command.env("DRIFTLESS_NETWORK_POOL", format!("10.{}.0.0/16", self.pool.second));
+        command.env("DRIFTLESS_LOG", "driftless=debug");
+        command
+    }
+
+    /// Starts the agent and returns at once.
+    pub fn start(&mut self) {
+        assert!(self.agent.is_none(), "one agent at a time");
+        let log = File::options().create(true).append(true).open(self.path("agent.log")).expect("a file");
+        let config = self.path("application.yaml");
+        let mut command = self.command(&["agent", "--config"]);
+        command.arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let agent = command.spawn().expect("the agent starts");
+        self.proxy.watch(agent.id());
+        self.agent = Some(agent);
+    }
+
+    /// Tells whether the agent runs; one that was killed is forgotten.
+    pub fn is_running(&mut self) -> bool {
+        let ended = self.agent.as_mut().is_some_and(|agent| agent.try_wait().expect("a child").is_some());
+        if ended {
+            self.agent = None;
+        }
+        self.agent.is_some()
+    }
+
+    /// Waits until the agent, which was killed, has ended.
+    pub fn has_ended(&mut self) {
+        if let Some(mut agent) = self.agent.take() {
+            agent.wait().expect("a child");
+        }
+    }
+
+    /// Ends the agent at once.
+    pub fn kill(&mut self) {
+        if let Some(mut agent) = self.agent.take() {
+            let _ = agent.kill();
+            let _ = agent.wait();
+        }
+    }
+
+    /// Applies what the repository has now by the agent, which must run or have been killed; returns why
+    /// it did not work. Gives up when the agent has ended.
+    pub fn apply(&mut self) -> Result<(), String> {
+        let began = Instant::now();
+        // The socket is there as soon as the agent answers.
+        while !self.path("agent.sock").exists() || std::os::unix::net::UnixStream::connect(self.path("agent.sock")).is_err() {
+            if !self.is_running() {
+                return Err(format!("the agent has ended\n{}", self.log()));
+            }
+            assert!(began.elapsed() < PATIENCE, "the agent answers\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut command = self.command(&["apply", APPLICATION]);
+        let mut client = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a client");
+        let status = loop {
+            if let Some(status) = client.try_wait().expect("a child") {
+                break Some(status);
+            }
+            if began.elapsed() > PATIENCE {
+                let _ = client.kill();
+                let _ = client.wait();
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let mut said = String::new();
+        let _ = client.stderr.take().expect("a pipe").read_to_string(&mut said);
+        match status {
+            Some(status) if status.success() => Ok(()),
+            Some(_) => Err(said),
+            None => Err(format!("no end after {PATIENCE:?}\n{said}")),
+        }
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("a command")
+    }
+
+    /// Fails unless a fresh look at everything finds nothing to do.
+    pub fn assert_in_sync(&self, context: &str) {
+        for command in ["plan", "drift"] {
+            let output = self.run(&[command, APPLICATION, "--exit-code"]);
+            let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{context}: `{command}` finds something to do:\n{said}\n{}", self.log());
+        }
+    }
+
+    /// Returns the end of the agent's log.
+    pub fn log(&self) -> String {
+        let log = fs::read_to_string(self.path("agent.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(150)..].join("\n")
+    }
+
+    /// Returns what the host has of this installation, a line for each object, without what differs from
+    /// world to world: owner, generated suffixes, ids, addresses, times, and the hash, which holds names of volumes.
+    pub fn state(&self) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        let containers = self.objects("container", &["ls", "--all", "--quiet", "--no-trunc"]);
+        lines.extend(containers.iter().map(|container| self.words(container, container_words)));
+        let networks = self.objects("network", &["ls", "--quiet", "--no-trunc"]);
+        lines.extend(networks.iter().map(|network| self.words(network, |it| json!([it["Name"], it["Driver"], it["Labels"]]))));
+        let volumes = self.objects("volume", &["ls", "--quiet"]);
+        lines.extend(volumes.iter().map(|volume| self.words(volume, |it| json!([it["Name"], it["Driver"], it["Labels"]]))));
+        lines.sort();
+        lines
+    }
+
+    /// Asks the engine itself about all objects of this owner.
+    pub fn objects(&self, kind: &str, list: &[&str]) -> Vec<Value> {
+        let filter = format!("label=dev.driftless.owner={}", self.owner);
+        let listed = self.docker(&[&[kind], list, &["--filter", &filter]].concat());
+        let ids: Vec<&str> = listed.split_whitespace().collect();
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let found = self.docker(&[&[kind, "inspect"], ids.as_slice()].concat());
+        serde_json::from_str(&found).expect("JSON")
+    }
+
+    fn docker(&self, arguments: &[&str]) -> String {
+        let host = format!("unix://{}", self.engine.display());
+        let output = Command::new("docker").args(["--host", &host]).args(arguments).output().expect("docker");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn words(&self, object: &Value, words: impl Fn(&Value) -> Value) -> String {
+        let text = words(object).to_string().replace(&self.owner, "OWNER");
+        match object["Config"]["Labels"]["dev.driftless.replica"].as_str().filter(|suffix| !suffix.is_empty()) {
+            Some(suffix) => text.replace(suffix, "SUFFIX"),
+            None => text,
+        }
+    }
+}
+
+fn container_words(it: &Value) -> Value {
+    let mut labels = it["Config"]["Labels"].clone();
+    labels.as_object_mut().expect("ours have labels").remove("dev.driftless.hash");
+    let mounts = it["Mounts"].as_array().cloned().unwrap_or_default();
+    let mut mounts: Vec<String> =
+        mounts.iter().map(|mount| json!([mount["Destination"], mount["Type"], mount["Name"], mount["RW"]]).to_string()).collect();
+    mounts.sort();
+    let networks: Vec<&String> = it["NetworkSettings"]["Networks"].as_object().into_iter().flat_map(|networks| networks.keys()).collect();
+    let config = &it["Config"];
+    json!([
+        it["Name"],
+        it["State"]["Running"],
+        config["Image"],
+        config["Env"],
+        config["Cmd"],
+        labels,
+        it["HostConfig"]["RestartPolicy"],
+        mounts,
+        networks
+    ])
+}
+
+impl Pool {
+    /// Takes one of 10.224.0.0/12.
+    fn new() -> Pool {
+        let folder = std::env::temp_dir().join("driftless-test-pools");
+        fs::create_dir_all(&folder).expect("a folder");
+        let began = Instant::now();
+        loop {
+            for second in 224..240 {
+                let lock = File::options().create(true).append(true).open(folder.join(second.to_string())).expect("a file");
+                if lock.try_lock().is_ok() {
+                    return Pool { second, _lock: lock };
+                }
+            }
+            assert!(began.elapsed() < PATIENCE, "no free network in 10.224.0.0/12");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.kill();
+        self.proxy.set(None);
+        let _ = self.command(&["uninstall", "--containers"]).output();
+        let filter = format!("label=dev.driftless.owner={}", self.owner);
+        // Should the agent's own way not have worked, or a test have ended in the middle.
+        for (kind, list, remove) in [
+            ("container", &["ls", "--all", "--quiet"][..], &["rm", "--force", "--volumes"][..]),
+            ("network", &["ls", "--quiet"], &["rm"]),
+            ("volume", &["ls", "--quiet"], &["rm"]),
+        ] {
+            let listed = self.docker(&[&[kind], list, &["--filter", &filter]].concat());
+            let ids: Vec<&str> = listed.split_whitespace().collect();
+            if !ids.is_empty() {
+                self.docker(&[&[kind], remove, ids.as_slice()].concat());
+            }
+        }
+        let _ = fs::remove_dir_all(Path::new("/run/driftless").join(&self.owner));
+    }
+}
