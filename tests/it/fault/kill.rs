@@ -5,6 +5,8 @@
 //! One life of a world goes through all four, each with harm at a call of its own. By default some calls
 //! are chosen by a fixed seed; with `DRIFTLESS_LONG=1` it is every one.
 
+use std::panic::catch_unwind;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -93,7 +95,7 @@ struct Expected {
     calls: usize,
 }
 
-fn undisturbed(engine: &std::path::Path, phases: &[Phase]) -> Vec<Expected> {
+fn undisturbed(engine: &Path, phases: &[Phase]) -> Vec<Expected> {
     let mut world = World::new(engine, &[]);
     let mut expected = Vec::new();
     for phase in phases {
@@ -110,7 +112,7 @@ fn undisturbed(engine: &std::path::Path, phases: &[Phase]) -> Vec<Expected> {
 }
 
 /// Lives through all phases with harm at one call of each.
-fn live(engine: &std::path::Path, phases: &[Phase], expected: &[Expected], harm: Harm, at: &[usize], counted: Counted) -> usize {
+fn live(engine: &Path, phases: &[Phase], expected: &[Expected], harm: Harm, at: &[usize], counted: Counted) -> usize {
     let mut world = World::new(engine, &[]);
     let mut harmed = 0;
     for ((phase, expected), at) in phases.iter().zip(expected).zip(at) {
@@ -156,21 +158,28 @@ fn places(seed: usize, expected: &[Expected]) -> Vec<Vec<usize>> {
     lives.iter().map(|life| expected.iter().map(|phase| life % phase.calls.max(1) + 1).collect()).collect()
 }
 
-/// Runs lives, some at once; returns how often harm was done.
-fn run_all(lives: Vec<(Harm, Vec<usize>, Counted)>, engine: &std::path::Path, phases: &[Phase], expected: &[Expected]) -> usize {
-    let (left, harmed) = (Mutex::new(lives), AtomicUsize::new(0));
+/// Runs lives, some at once; returns how often harm was done, and what went wrong.
+fn run_all(lives: Vec<(Harm, Vec<usize>, Counted)>, engine: &Path, phases: &[Phase], expected: &[Expected]) -> (usize, Vec<String>) {
+    let (left, harmed, failed) = (Mutex::new(lives), AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let next = left.lock().expect("no thread dies with the lock").pop();
                     let Some((harm, at, counted)) = next else { return };
-                    harmed.fetch_add(live(engine, phases, expected, harm, &at, counted), Ordering::Relaxed);
+                    // One life tells nothing of another: all are tried.
+                    match catch_unwind(|| live(engine, phases, expected, harm, &at, counted)) {
+                        Ok(count) => drop(harmed.fetch_add(count, Ordering::Relaxed)),
+                        Err(cause) => {
+                            let cause = cause.downcast::<String>().map_or("it panicked".to_owned(), |text| *text);
+                            failed.lock().expect("no thread dies with the lock").push(cause);
+                        }
+                    }
                 }
             });
         }
     });
-    harmed.into_inner()
+    (harmed.into_inner(), failed.into_inner().expect("no thread died with the lock"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,8 +200,9 @@ async fn whatever_happens_at_a_call_the_host_ends_the_same() {
             lives.extend(lives_of.into_iter().take(count).map(|at| (harm, at, Counted::Changing)));
         }
         let (tried, calls) = (lives.len(), expected.iter().map(|phase| phase.calls).collect::<Vec<_>>());
-        let harmed = run_all(lives, &engine, &phases, &expected);
-        eprintln!("{tried} lives over phases of {calls:?} changing calls, harm at {harmed} calls");
+        let (harmed, failed) = run_all(lives, &engine, &phases, &expected);
+        eprintln!("{tried} lives over phases of {calls:?} changing calls, harm at {harmed} calls, {} failed", failed.len());
+        assert!(failed.is_empty(), "{}", failed.join("\n\n"));
         assert!(harmed >= tried, "harm was done");
     })
     .await

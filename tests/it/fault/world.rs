@@ -242,7 +242,8 @@ impl World {
 
     fn words(&self, object: &Value, words: impl Fn(&Value) -> Value) -> String {
         let text = words(object).to_string().replace(&self.owner, "OWNER");
-        match object["Config"]["Labels"]["dev.driftless.replica"].as_str().filter(|suffix| !suffix.is_empty()) {
+        let of = object["Labels"]["dev.driftless.empty-dir-of"].as_str().and_then(|container| container.rsplit('_').next());
+        match object["Config"]["Labels"]["dev.driftless.replica"].as_str().or(of).filter(|suffix| !suffix.is_empty()) {
             Some(suffix) => text.replace(suffix, "SUFFIX"),
             None => text,
         }
