@@ -118,6 +118,11 @@ pub enum Step {
         /// Its container's id.
         container: String,
     },
+    /// Removes what a step that was cut short left behind.
+    Clear {
+        /// Its name on the host, as in `Live::debris`.
+        debris: String,
+    },
     /// Removes delivered files that nothing uses.
     RemoveContent {
         /// Their id.
@@ -132,6 +137,7 @@ impl Step {
     pub fn key(&self) -> String {
         match self {
             Step::Pull { image } => format!("Image/{image}"),
+            Step::Clear { debris } => format!("Debris/{debris}"),
             Step::Deliver { content } | Step::RemoveContent { content, .. } => format!("Content/{}", content.0),
             Step::CreateNetwork { network: id }
             | Step::CreateVolume { volume: id }
@@ -165,7 +171,7 @@ impl Step {
             Step::Withdraw { .. } => "withdraw",
             Step::Leave { .. } => "leave",
             Step::Stop { .. } => "stop",
-            Step::Remove { .. } | Step::RemoveContent { .. } => "remove",
+            Step::Remove { .. } | Step::RemoveContent { .. } | Step::Clear { .. } => "remove",
         }
     }
 }

@@ -68,7 +68,8 @@ impl Agent {
         let acknowledged = self.publisher.acknowledged();
         if let Some(live) = self.seen() {
             self.apps.iter_mut().for_each(|app| restore(app, &live, self.publisher.current()));
-            let live = self.share(live).await;
+            // Who has what is settled with the snapshot that is planned with.
+            let live = if self.reading.runs() { live } else { self.share(live).await };
             let probing = self.prober.results();
             for index in 0..self.apps.len() {
                 self.look_at_images(index, &live);

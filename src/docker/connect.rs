@@ -46,6 +46,7 @@ impl Docker {
             addresses: Mutex::new(Addresses::new(installation.layout.replicas())),
             known_addresses: Mutex::default(),
             watch: Mutex::new(Watch::default()),
+            making: tokio::sync::RwLock::default(),
             pulls: Mutex::default(),
         };
         Ok(Docker { inner: Arc::new(inner) })

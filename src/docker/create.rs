@@ -29,6 +29,7 @@ impl Docker {
         let workload = desired.workloads.get(&id.workload()).ok_or_else(|| super::unknown("create", id))?;
         let container = workload.template.containers.first().ok_or_else(|| super::unknown("create", id))?;
         let replica = Replica { desired, workload, id, container };
+        let _making = self.inner.making.read().await;
         for _ in 0..ADDRESSES_TRIED {
             match self.create_with_some_address(&replica).await {
                 Err(Error::Call { source, .. }) if text(&source).contains(ADDRESS_TAKEN) => self.discard_unstarted(&replica).await?,

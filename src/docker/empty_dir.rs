@@ -5,6 +5,7 @@ use bollard::query_parameters::{CreateContainerOptions, ListVolumesOptions, Remo
 
 use crate::desired::EmptyDir;
 use crate::host::Class;
+use crate::name::Name;
 
 use super::archive::Archive;
 use super::body::Replica;
@@ -46,13 +47,13 @@ impl Docker {
         }
         match on_disk.is_empty() {
             true => Ok(()),
-            false => self.open(&container, &on_disk).await,
+            false => self.open(&replica.desired.application, &container, &on_disk).await,
         }
     }
 
     /// Lets every user write into some volumes, as into an emptyDir of Kubernetes. A new volume belongs
     /// to root, and only an archive that holds the folder itself changes that.
-    async fn open(&self, container: &str, volumes: &[String]) -> Result<(), Error> {
+    async fn open(&self, application: &Name, container: &str, volumes: &[String]) -> Result<(), Error> {
         self.ensure_pause().await?;
         let opener = name::opener(container);
         self.remove_unseen(&opener).await?;
@@ -67,7 +68,11 @@ impl Docker {
                 ..Mount::default()
             });
         }
-        let labels = label::map([(label::OWNER, self.inner.installation.owner.to_string()), (label::STAGING, container.to_owned())]);
+        let labels = label::map([
+            (label::OWNER, self.inner.installation.owner.to_string()),
+            (label::APPLICATION, application.to_string()),
+            (label::STAGING, container.to_owned()),
+        ]);
         let body = ContainerCreateBody {
             image: Some(pause::IMAGE.to_owned()),
             labels: Some(labels),

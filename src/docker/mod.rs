@@ -12,6 +12,7 @@ mod change;
 mod connect;
 mod content;
 mod create;
+mod debris;
 mod empty_dir;
 mod error;
 mod event;
@@ -62,6 +63,8 @@ struct Inner {
     /// Static addresses by container name, as last seen.
     known_addresses: Mutex<BTreeMap<String, Ipv4Addr>>,
     watch: Mutex<Watch>,
+    /// Held by those who make replicas, and alone by who clears up: what is half made looks like debris.
+    making: tokio::sync::RwLock<()>,
     /// Pulls that run, by image.
     pulls: Mutex<BTreeMap<String, image::Layers>>,
 }
@@ -115,6 +118,7 @@ impl Docker {
             Step::Stop { container, .. } => self.stop(container).await,
             Step::Remove { object, container } => self.remove(object, container).await,
             Step::RemoveContent { content, volume } => self.remove_content(content, volume).await,
+            Step::Clear { debris } => self.clear(debris).await,
         }
     }
 

@@ -25,7 +25,7 @@ use super::answer::{
 };
 use super::error::{During, Error, status};
 use super::field::{self, Volumes};
-use super::{Docker, label, name, watch};
+use super::{Docker, debris, label, name, watch};
 
 /// So many containers are inspected at once; more do not make the engine faster.
 const AT_ONCE: usize = 4;
@@ -61,6 +61,7 @@ impl Docker {
             networks: networks.iter().map(network).collect(),
             volumes: volumes.iter().filter(|volume| !filled.contains(&volume.name)).map(volume).collect(),
             images: self.image_names(&images, &read),
+            debris: debris::find(&containers, &volumes, &self.inner.installation.owner),
             containers: read,
         })
     }

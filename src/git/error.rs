@@ -174,6 +174,8 @@ impl Error {
                 Some("is the URL right, and may the credentials read this repository?".to_owned())
             }
             Error::Access { source, .. } => Some(source.hint()),
+            // What is fetched is written into the mirror at once.
+            Error::Fetch { source, .. } => mirror_hint(source.message()).filter(|_| source.class() == git2::ErrorClass::Os),
             Error::UnknownRef { known, .. } => match known.as_slice() {
                 [] => Some("the repository has neither branches nor tags".to_owned()),
                 [first, ..] if known.len() == 1 => Some(format!("did you mean `{first}`?")),

@@ -20,6 +20,8 @@ pub struct Live {
     pub networks: Vec<Network>,
     /// All volumes.
     pub volumes: Vec<Volume>,
+    /// What steps that were cut short left behind.
+    pub debris: Vec<Debris>,
     /// Images that the host has, by each name they go by, with their ids.
     pub images: BTreeMap<String, String>,
     /// How networks and volumes of ours were made, by canonical path (`NetworkOptions::fields`): by their ids and
@@ -162,6 +164,18 @@ pub struct Volume {
     pub name: String,
     /// Our labels, if it is ours.
     pub labels: Option<Labels>,
+}
+
+/// What a step that was cut short left behind. Nothing uses it, and unless that step is still running no
+/// other comes back to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debris {
+    /// Its name on the host.
+    pub name: String,
+    /// The installation.
+    pub owner: Name,
+    /// The application that the step was for.
+    pub application: Name,
 }
 
 impl Container {

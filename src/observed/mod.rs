@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use crate::host::{Failure, Step};
 use crate::time::Time;
 
-pub use live::{Container, Field, Health, Labels, Live, Network, State, Volume};
+pub use live::{Container, Debris, Field, Health, Labels, Live, Network, State, Volume};
 pub use probe::{PORT_PERIOD, Probing, Question, ready_since};
 pub use record::{Applied, Begun, Failed, Heal, Record};
 pub use traffic::{Joined, Left, Traffic};

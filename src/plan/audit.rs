@@ -43,7 +43,8 @@ fn container_of(step: &Step) -> Option<&str> {
         | Step::Deliver { .. }
         | Step::CreateFront { .. }
         | Step::Create { .. }
-        | Step::RemoveContent { .. } => None,
+        | Step::RemoveContent { .. }
+        | Step::Clear { .. } => None,
     }
 }
 
@@ -53,6 +54,12 @@ fn touches_only_ours(plan: &Plan, desired: &Desired, observed: &Observed, refusa
             let content = observed.live.volumes.iter().find(|known| known.name == *volume).and_then(|known| known.labels.as_ref());
             if !content.is_some_and(|labels| labels.owner == desired.installation.owner && labels.object.kind == Kind::Content) {
                 refusals.push(format!("removes volume `{volume}`, which is not delivered content of this installation"));
+            }
+        }
+        if let Step::Clear { debris } = &planned.step {
+            let known = observed.live.debris.iter().find(|known| known.name == *debris);
+            if !known.is_some_and(|known| known.owner == desired.installation.owner && known.application == desired.application) {
+                refusals.push(format!("clears `{debris}`, which is not debris of this application"));
             }
         }
         let Some(id) = container_of(&planned.step) else { continue };

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{Condition, ContentId, Declares, Dependency, Front, MountSource, PullPolicy, Workload};
+use crate::desired::{Condition, ContentId, Declares, Dependency, Desired, Front, MountSource, PullPolicy, Workload};
 use crate::hash::Match;
 use crate::host::Step;
 use crate::name::{Kind, ObjectId};
@@ -59,6 +59,7 @@ pub(super) fn plan(view: &View<'_>, draft: &mut Draft<'_>) {
     }
     remove_unwanted_fronts(view, draft);
     remove_unused_content(view, draft);
+    clear_debris(view, draft);
 }
 
 /// Adds the step of a front. One that ended is started in every mode: it holds addresses that are in use.
@@ -214,5 +215,17 @@ fn remove_unused_content(view: &View<'_>, draft: &mut Draft<'_>) {
         if !mounted && !view.desired.contents.contains_key(&content) {
             draft.step(Step::RemoveContent { content, volume: volume.to_owned() }, "nothing uses it");
         }
+    }
+}
+
+/// What was left behind goes when nothing is being done: it may still be in the making.
+fn clear_debris(view: &View<'_>, draft: &mut Draft<'_>) {
+    if !view.observed.in_flight.is_empty() {
+        return;
+    }
+    let Desired { installation, application, .. } = view.desired;
+    let mine = view.observed.live.debris.iter().filter(|debris| debris.owner == installation.owner && debris.application == *application);
+    for debris in mine {
+        draft.step(Step::Clear { debris: debris.name.clone() }, "a step that was cut short left it behind");
     }
 }

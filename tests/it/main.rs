@@ -9,10 +9,11 @@ mod docker;
 mod engine;
 mod example;
 #[cfg(feature = "agent")]
+mod fault;
+#[cfg(feature = "agent")]
 mod forge;
 #[cfg(feature = "agent")]
 mod remote;
-mod fault;
 #[cfg(feature = "agent")]
 mod serve;
 mod simulated;

@@ -44,6 +44,7 @@ impl Host {
                     ObjectId::new(owner.clone(), Kind::Content, Name::try_from(content.0.as_str()).expect("content ids are hexadecimal"));
                 self.live.volumes.push(Volume { name: content_volume(&content.0), labels: Some(labels(desired, id, "")) });
             }
+            Step::Clear { debris } => self.live.debris.retain(|known| known.name != *debris),
             Step::RemoveContent { volume, .. } => self.live.volumes.retain(|known| known.name != *volume),
             Step::CreateFront { front } => {
                 let Some(wanted) = desired.fronts.get(front) else { return Ok(()) };

@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::manifest::{compose, db, deployment, web};
 use super::proxy::{Counted, Fault, Harm};
 use super::world::{World, engine_or_skip, is_long};
 
@@ -22,71 +23,25 @@ const SAMPLE: usize = 3;
 /// What the repository has, one after the other.
 struct Phase {
     name: &'static str,
+    file: &'static str,
     text: String,
 }
 
 /// A service with two replicas that is updated without a gap, one with a volume that stops first, and
 /// one more that goes.
-fn kubernetes() -> Vec<Phase> {
-    let all = |page: u32, data: u32, extra: bool| {
-        let mut text = web(page) + &db(data);
-        if extra {
-            text += &deployment("extra", 1, r#"["httpd", "-f", "-p", "8080"]"#, "", "");
-        }
-        text
-    };
+fn phases(file: &'static str, text: impl Fn(u32, u32, bool) -> String) -> Vec<Phase> {
+    let phase = |name, page, data, extra| Phase { name, file, text: text(page, data, extra) };
     vec![
-        Phase { name: "deployment", text: all(1, 1, true) },
-        Phase { name: "rolling update", text: all(2, 1, true) },
-        Phase { name: "stop-first update", text: all(2, 2, true) },
-        Phase { name: "prune", text: all(2, 2, false) },
+        phase("deployment", 1, 1, true),
+        phase("rolling update", 2, 1, true),
+        phase("stop-first update", 2, 2, true),
+        phase("prune", 2, 2, false),
     ]
 }
 
-fn web(page: u32) -> String {
-    let mounts = "volumeMounts: [{ name: page, mountPath: /srv }, { name: scratch, mountPath: /scratch }]";
-    let volumes = "volumes: [{ name: page, configMap: { name: page } }, { name: scratch, emptyDir: {} }]";
-    let map = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: page }}\ndata: {{ index.html: 'page {page}' }}\n---\n");
-    map + &deployment("web", 2, r#"["httpd", "-f", "-p", "8080", "-h", "/srv"]"#, mounts, volumes)
-}
-
-fn db(version: u32) -> String {
-    let mounts = format!("env: [{{ name: VERSION, value: '{version}' }}]\n          volumeMounts: [{{ name: data, mountPath: /data }}]");
-    let volumes = "volumes: [{ name: data, persistentVolumeClaim: { claimName: data } }]";
-    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: { name: data }\nspec: { accessModes: [ReadWriteOnce], resources: { requests: { storage: 1Mi } } }\n---\n";
-    let command = r#"["sh", "-c", "echo $VERSION > /data/index.html; exec httpd -f -p 8080 -h /data"]"#;
-    claim.to_owned() + &deployment("db", 1, command, &mounts, volumes)
-}
-
-fn deployment(name: &str, replicas: u32, command: &str, mounts: &str, volumes: &str) -> String {
-    format!(
-        "apiVersion: apps/v1
-kind: Deployment
-metadata: {{ name: {name} }}
-spec:
-  replicas: {replicas}
-  selector: {{ matchLabels: {{ app: {name} }} }}
-  template:
-    metadata: {{ labels: {{ app: {name} }} }}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-        - name: app
-          image: {image}
-          imagePullPolicy: Never
-          command: {command}
-          readinessProbe: {{ tcpSocket: {{ port: 8080 }}, periodSeconds: 1 }}
-          {mounts}
-      {volumes}
----
-apiVersion: v1
-kind: Service
-metadata: {{ name: {name} }}
-spec: {{ selector: {{ app: {name} }}, ports: [{{ port: 80, targetPort: 8080 }}] }}
----
-",
-        image = crate::engine::IMAGE,
-    )
+fn kubernetes(page: u32, data: u32, extra: bool) -> String {
+    let more = if extra { deployment("extra", 1, r#"["httpd", "-f", "-p", "8080"]"#, "", "") } else { String::new() };
+    web(2, page) + &db(data) + &more
 }
 
 /// What a life without harm came to: after each phase the host, and how many calls it took.
@@ -100,7 +55,7 @@ fn undisturbed(engine: &Path, phases: &[Phase]) -> Vec<Expected> {
     let mut expected = Vec::new();
     for phase in phases {
         world.proxy.set(None);
-        world.commit("application.yaml", &phase.text);
+        world.commit(phase.file, &phase.text);
         if !world.is_running() {
             world.start();
         }
@@ -111,13 +66,13 @@ fn undisturbed(engine: &Path, phases: &[Phase]) -> Vec<Expected> {
     expected
 }
 
-/// Lives through all phases with harm at one call of each.
-fn live(engine: &Path, phases: &[Phase], expected: &[Expected], harm: Harm, at: &[usize], counted: Counted) -> usize {
+/// Lives through all phases with harm at one call of each; returns at how many it was done.
+fn live(engine: &Path, phases: &[Phase], expected: &[Expected], harm: Harm, at: &[usize]) -> usize {
     let mut world = World::new(engine, &[]);
     let mut harmed = 0;
     for ((phase, expected), at) in phases.iter().zip(expected).zip(at) {
-        world.proxy.set(Some(Fault { harm, counted, at: *at, times: 1 }));
-        world.commit("application.yaml", &phase.text);
+        world.proxy.set(Some(Fault { harm, counted: Counted::Changing, at: *at, times: 1 }));
+        world.commit(phase.file, &phase.text);
         if !world.is_running() {
             world.start();
         }
@@ -138,8 +93,10 @@ fn live(engine: &Path, phases: &[Phase], expected: &[Expected], harm: Harm, at: 
         assert!(world.is_running(), "{context}: the agent has ended\n{}", world.log());
         world.assert_in_sync(&context);
         let state = world.state();
-        let only =
-            |one: &[String], other: &[String]| one.iter().filter(|line| !other.contains(line)).cloned().collect::<Vec<_>>().join("\n");
+        let times = |lines: &[String], line: &String| lines.iter().filter(|other| *other == line).count();
+        let only = |one: &[String], other: &[String]| {
+            one.iter().filter(|line| times(one, line) > times(other, line)).cloned().collect::<Vec<_>>().join("\n")
+        };
         let (more, less) = (only(&state, &expected.state), only(&expected.state, &state));
         assert!(state == expected.state, "{context}\nonly with it:\n{more}\nonly without it:\n{less}\n{}", world.log());
         harmed += calls.len();
@@ -159,16 +116,16 @@ fn places(seed: usize, expected: &[Expected]) -> Vec<Vec<usize>> {
 }
 
 /// Runs lives, some at once; returns how often harm was done, and what went wrong.
-fn run_all(lives: Vec<(Harm, Vec<usize>, Counted)>, engine: &Path, phases: &[Phase], expected: &[Expected]) -> (usize, Vec<String>) {
+fn run_all(lives: Vec<(Harm, Vec<usize>)>, engine: &Path, phases: &[Phase], expected: &[Expected]) -> (usize, Vec<String>) {
     let (left, harmed, failed) = (Mutex::new(lives), AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let next = left.lock().expect("no thread dies with the lock").pop();
-                    let Some((harm, at, counted)) = next else { return };
+                    let Some((harm, at)) = next else { return };
                     // One life tells nothing of another: all are tried.
-                    match catch_unwind(|| live(engine, phases, expected, harm, &at, counted)) {
+                    match catch_unwind(|| live(engine, phases, expected, harm, &at)) {
                         Ok(count) => drop(harmed.fetch_add(count, Ordering::Relaxed)),
                         Err(cause) => {
                             let cause = cause.downcast::<String>().map_or("it panicked".to_owned(), |text| *text);
@@ -183,28 +140,32 @@ fn run_all(lives: Vec<(Harm, Vec<usize>, Counted)>, engine: &Path, phases: &[Pha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[allow(clippy::print_stderr, reason = "how much was tried is part of the result")]
 async fn whatever_happens_at_a_call_the_host_ends_the_same() {
-    let Some(engine) = engine_or_skip() else { return };
-    crate::engine::ensure_image(&bollard::Docker::connect_with_defaults().expect("a Docker engine")).await;
-    tokio::task::spawn_blocking(move || {
-        let phases = kubernetes();
-        let expected = undisturbed(&engine, &phases);
-        let kills = [Harm::KillBefore, Harm::KillAfter];
-        let others = [Harm::Fail, Harm::Break, Harm::LoseAnswer, Harm::Delay(Duration::from_secs(2))];
-        let mut lives = Vec::new();
-        for (seed, harm) in others.into_iter().chain(kills).enumerate() {
-            let lives_of = places(seed, &expected);
-            // By default one life is enough for what is not a kill.
-            let count = if is_long() || kills.contains(&harm) { lives_of.len() } else { 1 };
-            lives.extend(lives_of.into_iter().take(count).map(|at| (harm, at, Counted::Changing)));
-        }
-        let (tried, calls) = (lives.len(), expected.iter().map(|phase| phase.calls).collect::<Vec<_>>());
-        let (harmed, failed) = run_all(lives, &engine, &phases, &expected);
-        eprintln!("{tried} lives over phases of {calls:?} changing calls, harm at {harmed} calls, {} failed", failed.len());
-        assert!(failed.is_empty(), "{}", failed.join("\n\n"));
-        assert!(harmed >= tried, "harm was done");
-    })
-    .await
-    .expect("no life ends in a panic");
+    let Some(engine) = engine_or_skip().await else { return };
+    tokio::task::spawn_blocking(move || check(&engine, &phases("application.yaml", kubernetes))).await.expect("no life fails");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_happens_to_a_compose_file_the_host_ends_the_same() {
+    let Some(engine) = engine_or_skip().await.filter(|_| is_long()) else { return };
+    tokio::task::spawn_blocking(move || check(&engine, &phases("compose.yaml", compose))).await.expect("no life fails");
+}
+
+#[allow(clippy::print_stderr, reason = "how much was tried is part of the result")]
+fn check(engine: &Path, phases: &[Phase]) {
+    let expected = undisturbed(engine, phases);
+    let kills = [Harm::KillBefore, Harm::KillAfter];
+    let others = [Harm::Fail, Harm::Break, Harm::LoseAnswer, Harm::Delay(Duration::from_secs(2))];
+    let mut lives = Vec::new();
+    for (seed, harm) in others.into_iter().chain(kills).enumerate() {
+        let places = places(seed, &expected);
+        // By default one life is enough for what is not a kill.
+        let count = if is_long() || kills.contains(&harm) { places.len() } else { 1 };
+        lives.extend(places.into_iter().take(count).map(|at| (harm, at)));
+    }
+    let (tried, calls) = (lives.len(), expected.iter().map(|phase| phase.calls).collect::<Vec<_>>());
+    let (harmed, failed) = run_all(lives, engine, phases, &expected);
+    eprintln!("{tried} lives over phases of {calls:?} changing calls, harm at {harmed} calls, {} failed", failed.len());
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    assert!(harmed >= tried, "harm was done");
 }

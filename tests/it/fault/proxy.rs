@@ -7,7 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
@@ -27,7 +27,7 @@ pub enum Harm {
     Break,
     /// The engine carries the call out, and the connection breaks before it says so.
     LoseAnswer,
-    /// The call reaches the engine late.
+    /// The call reaches the engine late, or when the harm is over.
     Delay(Duration),
 }
 
@@ -36,8 +36,6 @@ pub enum Harm {
 pub enum Counted {
     /// Those that change something on the host.
     Changing,
-    /// Every call.
-    All,
     /// Those whose method and path hold this.
     Holding(&'static str),
 }
@@ -120,14 +118,13 @@ impl State {
         let fault = self.fault?;
         let counted = match fault.counted {
             Counted::Changing => changing,
-            Counted::All => true,
             Counted::Holding(text) => call.contains(text),
         };
         if !counted {
             return None;
         }
         self.counted += 1;
-        if self.counted < fault.at || self.counted >= fault.at + fault.times {
+        if self.counted.checked_sub(fault.at).is_none_or(|since| since >= fault.times) {
             return None;
         }
         self.harmed.push(call.to_owned());
@@ -174,7 +171,12 @@ async fn relay(client: UnixStream, engine: &Path, state: &Mutex<State>) -> io::R
                 to_client.write_all(format!("{head}{}\r\n\r\n{text}", text.len()).as_bytes()).await?;
                 continue;
             }
-            Some(Harm::Delay(duration)) => tokio::time::sleep(duration).await,
+            Some(Harm::Delay(duration)) => {
+                let began = Instant::now();
+                while began.elapsed() < duration && lock(state).fault.is_some() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
             Some(Harm::KillAfter | Harm::LoseAnswer) | None => {}
         }
         to_engine.write_all(head.as_bytes()).await?;

@@ -1,8 +1,9 @@
 //! An agent of its own behind a proxy: the real binary, its repository, its state folder, its owner and
 //! addresses on the engine; and what the host has then, in words that are the same for every such world.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -19,6 +20,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_driftless");
 const APPLICATION: &str = "fault";
+/// A file that is there to leave no room.
+const FILLER: &str = "filler";
 
 /// An agent of its own behind a proxy, and its repository.
 pub struct World {
@@ -28,6 +31,8 @@ pub struct World {
     dns: u16,
     engine: PathBuf,
     agent: Option<Child>,
+    /// File systems that are in the way of others and go with this.
+    mounts: Vec<PathBuf>,
     folder: TempDir,
 }
 
@@ -37,13 +42,14 @@ struct Pool {
     _lock: File,
 }
 
-/// Returns the socket of the engine that tests may use, or `None` if they may not.
+/// Returns the socket of the engine that tests may use, which has the test image then, or `None` if they may not.
 #[allow(clippy::print_stderr, reason = "whoever reads the test output wants to know what was not tested")]
-pub fn engine_or_skip() -> Option<PathBuf> {
+pub async fn engine_or_skip() -> Option<PathBuf> {
     if std::env::var("DRIFTLESS_TEST_DOCKER").as_deref() != Ok("1") {
         eprintln!("skipped: needs a Docker engine; set DRIFTLESS_TEST_DOCKER=1");
         return None;
     }
+    crate::engine::ensure_image(&bollard::Docker::connect_with_defaults().expect("a Docker engine")).await;
     let host = std::env::var("DOCKER_HOST").unwrap_or_default();
     Some(PathBuf::from(host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock")))
 }
@@ -62,7 +68,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         let proxy = Proxy::new(folder.path(), engine);
         let dns = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
-        let world = World { proxy, owner, pool: Pool::new(), dns, engine: engine.to_owned(), agent: None, folder };
+        let world = World { proxy, owner, pool: Pool::new(), dns, engine: engine.to_owned(), agent: None, mounts: Vec::new(), folder };
         fs::create_dir(world.path("state")).expect("a folder");
         // The same key everywhere: names of delivered content are made with it.
         fs::write(world.path("state/key"), [7; 32]).expect("a key");
@@ -84,8 +90,25 @@ impl World {
         self.folder.path().join(path)
     }
 
-    pub fn owner(&self) -> &str {
-        &self.owner
+    /// Returns the folder of what is published.
+    pub fn published(&self) -> PathBuf {
+        Path::new("/run/driftless").join(&self.owner)
+    }
+
+    /// Puts an empty file system of that size in the place of a folder, which is made if there is none.
+    pub fn mount(&mut self, folder: &Path, size: &str) {
+        fs::create_dir_all(folder).expect("a folder");
+        let options = format!("size={size},mode=700");
+        run("mount", &["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), options.as_ref(), "tmpfs".as_ref(), folder.as_os_str()]);
+        self.mounts.push(folder.to_owned());
+    }
+
+    /// Shows a folder at another place, where it cannot be written.
+    pub fn show_read_only(&mut self, folder: &Path, place: &Path) {
+        fs::create_dir_all(place).expect("a folder");
+        run("mount", &["--bind".as_ref(), folder.as_os_str(), place.as_os_str()]);
+        self.mounts.push(place.to_owned());
+        run("mount", &["-o".as_ref(), "remount,bind,ro".as_ref(), place.as_os_str()]);
     }
 
     fn git(&self, arguments: &[&str]) {
@@ -101,6 +124,20 @@ impl World {
         fs::write(self.path("repository").join(file), text).expect("a file");
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", "test"]);
+    }
+
+    /// Returns the commit that the repository has now.
+    pub fn revision(&self) -> String {
+        let output = Command::new("git").current_dir(self.path("repository")).args(["rev-parse", "HEAD"]).output().expect("git");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Lets the agent fetch the repository from somewhere else than from its folder.
+    pub fn fetch_from(&self, url: &str) {
+        let path = self.path("application.yaml");
+        let document = fs::read_to_string(&path).expect("a file");
+        let repository = self.path("repository");
+        fs::write(&path, document.replace(&repository.display().to_string(), url)).expect("a file");
     }
 
     /// Returns a command of this installation, with nothing else in its environment.
@@ -153,20 +190,42 @@ impl World {
         }
     }
 
-    /// Applies what the repository has now by the agent, which must run or have been killed; returns why
-    /// it did not work. Gives up when the agent has ended.
-    pub fn apply(&mut self) -> Result<(), String> {
+    /// Begins to apply what the repository has now; nobody waits for the end.
+    pub fn begin_to_apply(&mut self) -> Child {
+        self.until_it_answers().unwrap_or_else(|error| panic!("{error}"));
+        let mut command = self.command(&["apply", APPLICATION]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a client")
+    }
+
+    /// Waits until the agent's log has this text.
+    pub fn wait_for_log(&self, text: &str) {
         let began = Instant::now();
-        // The socket is there as soon as the agent answers.
-        while !self.path("agent.sock").exists() || std::os::unix::net::UnixStream::connect(self.path("agent.sock")).is_err() {
+        while !fs::read_to_string(self.path("agent.log")).unwrap_or_default().contains(text) {
+            assert!(began.elapsed() < PATIENCE, "the agent says `{text}`\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the agent answers; its socket is there as soon as it does.
+    fn until_it_answers(&mut self) -> Result<(), String> {
+        let began = Instant::now();
+        while std::os::unix::net::UnixStream::connect(self.path("agent.sock")).is_err() {
             if !self.is_running() {
                 return Err(format!("the agent has ended\n{}", self.log()));
             }
             assert!(began.elapsed() < PATIENCE, "the agent answers\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
+        Ok(())
+    }
+
+    /// Applies what the repository has now by the agent, which must run or have been killed; returns why
+    /// it did not work. Gives up when the agent has ended.
+    pub fn apply(&mut self) -> Result<(), String> {
+        self.until_it_answers()?;
+        let began = Instant::now();
         let mut command = self.command(&["apply", APPLICATION]);
-        let mut client = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a client");
+        let mut client = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a client");
         let status = loop {
             if let Some(status) = client.try_wait().expect("a child") {
                 break Some(status);
@@ -180,6 +239,7 @@ impl World {
         };
         let mut said = String::new();
         let _ = client.stderr.take().expect("a pipe").read_to_string(&mut said);
+        let _ = client.stdout.take().expect("a pipe").read_to_string(&mut said);
         match status {
             Some(status) if status.success() => Ok(()),
             Some(_) => Err(said),
@@ -250,9 +310,31 @@ impl World {
     }
 }
 
+/// Leaves no room on the file system of a folder.
+pub fn fill(folder: &Path) {
+    let mut file = File::create(folder.join(FILLER)).expect("a file");
+    let error = loop {
+        if let Err(error) = file.write_all(&[7; 4096]) {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{error}");
+}
+
+/// Makes room again.
+pub fn make_room(folder: &Path) {
+    fs::remove_file(folder.join(FILLER)).expect("it was filled");
+}
+
+fn run(program: &str, arguments: &[&OsStr]) {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 fn container_words(it: &Value) -> Value {
     let mut labels = it["Config"]["Labels"].clone();
-    labels.as_object_mut().expect("ours have labels").remove("dev.driftless.hash");
+    let all = labels.as_object_mut().expect("ours have labels");
+    ["dev.driftless.hash", "com.docker.compose.config-hash"].iter().for_each(|label| drop(all.remove(*label)));
     let mounts = it["Mounts"].as_array().cloned().unwrap_or_default();
     let mut mounts: Vec<String> =
         mounts.iter().map(|mount| json!([mount["Destination"], mount["Type"], mount["Name"], mount["RW"]]).to_string()).collect();
@@ -295,7 +377,11 @@ impl Drop for World {
     fn drop(&mut self) {
         self.kill();
         self.proxy.set(None);
+        self.mounts.iter().for_each(|place| drop(fs::remove_file(place.join(FILLER))));
         let _ = self.command(&["uninstall", "--containers"]).output();
+        for place in self.mounts.drain(..) {
+            let _ = Command::new("umount").arg("--lazy").arg(place).output();
+        }
         let filter = format!("label=dev.driftless.owner={}", self.owner);
         // Should the agent's own way not have worked, or a test have ended in the middle.
         for (kind, list, remove) in [
@@ -309,6 +395,6 @@ impl Drop for World {
                 self.docker(&[&[kind], remove, ids.as_slice()].concat());
             }
         }
-        let _ = fs::remove_dir_all(Path::new("/run/driftless").join(&self.owner));
+        let _ = fs::remove_dir_all(self.published());
     }
 }
