@@ -178,7 +178,7 @@ fn a_clock_that_is_set_neither_fails_a_rollout_nor_holds_it_up() {
         let turns = run.converge(2 * MINUTE);
         assert_eq!(run.reconciler().target(&run.desired), Target::Head, "{}", words(&turns));
         assert!(run.plan().is_converged() || by < 0, "{}", words(&turns));
-        assert_eq!(least(&turns, "web"), 2);
+        assert!(turns.is_empty() || least(&turns, "web") == 2, "{}", words(&turns));
         // Of a start that the new clock has not reached yet the simulated probes say nothing.
         run.converge(2 * 60 * MINUTE);
         assert!(run.plan().is_converged());
