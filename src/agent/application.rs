@@ -72,7 +72,7 @@ pub(super) struct Refused {
 pub(super) struct Unwritten {
     pub(super) why: String,
     /// When it is tried again.
-    pub(super) again: Instant,
+    pub(super) again: std::time::Instant,
 }
 
 /// One application.
