@@ -153,6 +153,9 @@ impl App {
     pub(super) fn kept(&self) -> Result<Option<Arc<Desired>>, String> {
         let record = &self.reconciler.observed().record;
         let instead = match &self.head {
+            // Until the first look has ended nothing is kept: the newest may not be the one that was healthy last, and
+            // going back to that would undo what was begun.
+            None if self.looks == 0 => None,
             None => record.healthy.last().cloned(),
             Some(head) => match self.target(head) {
                 Target::RolledBack { revision, .. } => Some(revision),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::desired::Desired;
 use crate::git::Revision;
@@ -19,6 +19,9 @@ use crate::traffic::{self, Published};
 use super::application::{App, Wanted, chain};
 use super::protocol::{Answer, Progress};
 use super::{Agent, Event, now};
+
+/// An application is read again because of its images this often.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Agent {
     /// Takes in an event.
@@ -81,7 +84,7 @@ impl Agent {
                     app.reconciler.acknowledged(acknowledged.generation, acknowledged.connections.clone(), errors);
                 }
                 // A snapshot from before steps that have ended meanwhile leads to plans of the past.
-                if self.away.is_none() && !self.waits[index] && !self.reading.runs() {
+                if !self.reading.runs() && self.away.is_none() && !self.waits[index] {
                     self.round(index, &live).await;
                 }
             }
@@ -115,7 +118,7 @@ impl Agent {
         let app = &mut self.apps[index];
         let Some(head) = &app.head else { return };
         app.outdated = head.unknown_images().iter().any(|image| live.has_image(image));
-        if !app.outdated || app.loading.is_some() || app.looked.is_some_and(|at| at.elapsed() < AWAY) {
+        if !app.outdated || app.loading.is_some() || app.looked.is_some_and(|at| at.elapsed() < AGAIN) {
             return;
         }
         app.looked = Some(Instant::now());

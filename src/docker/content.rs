@@ -102,6 +102,8 @@ impl Docker {
 
     pub(super) async fn remove_volume(&self, volume: &str) -> Result<(), Error> {
         let removed = self.inner.client.remove_volume(volume, None::<RemoveVolumeOptions>).await;
+        // The engine's own word may come later than the next look.
+        self.inner.watch().touch_volumes();
         removed.accept(&[404]).during("remove the volume", volume)
     }
 }

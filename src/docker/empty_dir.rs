@@ -98,6 +98,7 @@ impl Docker {
             }
             // 409: a replica that was given the name meanwhile has it.
             let removed = self.inner.client.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;
+            self.inner.watch().touch_volumes();
             removed.accept(&[404, 409]).during("remove the volume", &volume.name)?;
         }
         Ok(())
