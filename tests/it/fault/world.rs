@@ -30,6 +30,8 @@ pub struct World {
     pool: Pool,
     dns: u16,
     engine: PathBuf,
+    /// The network namespace that the agent runs in, if it is not this one.
+    namespace: Option<String>,
     agent: Option<Child>,
     /// File systems that are in the way of others and go with this.
     mounts: Vec<PathBuf>,
@@ -68,7 +70,17 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         let proxy = Proxy::new(folder.path(), engine);
         let dns = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
-        let world = World { proxy, owner, pool: Pool::new(), dns, engine: engine.to_owned(), agent: None, mounts: Vec::new(), folder };
+        let world = World {
+            proxy,
+            owner,
+            pool: Pool::new(),
+            dns,
+            engine: engine.to_owned(),
+            namespace: None,
+            agent: None,
+            mounts: Vec::new(),
+            folder,
+        };
         fs::create_dir(world.path("state")).expect("a folder");
         // The same key everywhere: names of delivered content are made with it.
         fs::write(world.path("state/key"), [7; 32]).expect("a key");
@@ -88,6 +100,10 @@ impl World {
 
     pub fn path(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
+    }
+
+    pub fn owner(&self) -> &str {
+        &self.owner
     }
 
     /// Returns the folder of what is published.
@@ -142,7 +158,7 @@ impl World {
 
     /// Returns a command of this installation, with nothing else in its environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = self.program(PROGRAM);
         command.args(arguments).current_dir(self.folder.path()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("DRIFTLESS_OWNER", &self.owner).env("DRIFTLESS_STATE", self.path("state")).env("DRIFTLESS_HOST", "box");
@@ -152,6 +168,48 @@ impl World {
         command.env("DRIFTLESS_NETWORK_POOL", format!("10.{}.0.0/16", self.pool.second));
         command.env("DRIFTLESS_LOG", "driftless=debug");
         command
+    }
+
+    /// Lets everything of this installation run in another network namespace.
+    pub fn enter(&mut self, namespace: &str) {
+        self.namespace = Some(namespace.to_owned());
+    }
+
+    /// Returns a command that runs a program where the agent runs.
+    pub fn program(&self, program: &str) -> Command {
+        let Some(namespace) = &self.namespace else { return Command::new(program) };
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{namespace}")).arg(program);
+        command
+    }
+
+    /// Returns what a service of this application answers over HTTP, asked by its name, or why it does not.
+    pub fn ask(&self, service: &str) -> Result<String, String> {
+        let name = format!("{service}.{}.svc.cluster.local", self.owner);
+        let said = |mut command: Command| {
+            let output = command.output().expect("a command");
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+            if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        };
+        let mut dig = self.program("dig");
+        dig.args(["+short", "+time=2", "+tries=1", "@127.0.0.1", "-p"]).arg(self.dns.to_string()).arg(&name);
+        let address = said(dig)?;
+        let mut curl = self.program("curl");
+        curl.args(["--silent", "--show-error", "--max-time", "3"]).arg(format!("http://{address}/"));
+        said(curl)
+    }
+
+    /// Waits until a service answers with this.
+    pub fn wait_for_answer(&self, service: &str, text: &str) {
+        let began = Instant::now();
+        loop {
+            let said = self.ask(service);
+            if said.as_deref() == Ok(text) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "`{service}` answers `{text}`, not {said:?}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Starts the agent and returns at once.
@@ -219,9 +277,9 @@ impl World {
         Ok(())
     }
 
-    /// Applies what the repository has now by the agent, which must run or have been killed; returns why
-    /// it did not work. Gives up when the agent has ended.
-    pub fn apply(&mut self) -> Result<(), String> {
+    /// Applies what the repository has now by the agent, which must run or have been killed; returns what was
+    /// said, or why it did not work. Gives up when the agent has ended.
+    pub fn apply(&mut self) -> Result<String, String> {
         self.until_it_answers()?;
         let began = Instant::now();
         let mut command = self.command(&["apply", APPLICATION]);
@@ -241,7 +299,7 @@ impl World {
         let _ = client.stderr.take().expect("a pipe").read_to_string(&mut said);
         let _ = client.stdout.take().expect("a pipe").read_to_string(&mut said);
         match status {
-            Some(status) if status.success() => Ok(()),
+            Some(status) if status.success() => Ok(said),
             Some(_) => Err(said),
             None => Err(format!("no end after {PATIENCE:?}\n{said}")),
         }
@@ -285,19 +343,13 @@ impl World {
     /// Asks the engine itself about all objects of this owner.
     pub fn objects(&self, kind: &str, list: &[&str]) -> Vec<Value> {
         let filter = format!("label=dev.driftless.owner={}", self.owner);
-        let listed = self.docker(&[&[kind], list, &["--filter", &filter]].concat());
+        let listed = docker(&self.engine, &[&[kind], list, &["--filter", &filter]].concat());
         let ids: Vec<&str> = listed.split_whitespace().collect();
         if ids.is_empty() {
             return Vec::new();
         }
-        let found = self.docker(&[&[kind, "inspect"], ids.as_slice()].concat());
+        let found = docker(&self.engine, &[&[kind, "inspect"], ids.as_slice()].concat());
         serde_json::from_str(&found).expect("JSON")
-    }
-
-    fn docker(&self, arguments: &[&str]) -> String {
-        let host = format!("unix://{}", self.engine.display());
-        let output = Command::new("docker").args(["--host", &host]).args(arguments).output().expect("docker");
-        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn words(&self, object: &Value, words: impl Fn(&Value) -> Value) -> String {
@@ -326,7 +378,15 @@ pub fn make_room(folder: &Path) {
     fs::remove_file(folder.join(FILLER)).expect("it was filled");
 }
 
-fn run(program: &str, arguments: &[&OsStr]) {
+/// Runs Docker's client against an engine; returns what it printed.
+pub fn docker(engine: &Path, arguments: &[&str]) -> String {
+    let host = format!("unix://{}", engine.display());
+    let output = Command::new("docker").args(["--host", &host]).args(arguments).output().expect("docker");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a program that must succeed.
+pub fn run(program: &str, arguments: &[&OsStr]) {
     let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -389,10 +449,10 @@ impl Drop for World {
             ("network", &["ls", "--quiet"], &["rm"]),
             ("volume", &["ls", "--quiet"], &["rm"]),
         ] {
-            let listed = self.docker(&[&[kind], list, &["--filter", &filter]].concat());
+            let listed = docker(&self.engine, &[&[kind], list, &["--filter", &filter]].concat());
             let ids: Vec<&str> = listed.split_whitespace().collect();
             if !ids.is_empty() {
-                self.docker(&[&[kind], remove, ids.as_slice()].concat());
+                docker(&self.engine, &[&[kind], remove, ids.as_slice()].concat());
             }
         }
         let _ = fs::remove_dir_all(self.published());
