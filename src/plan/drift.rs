@@ -4,11 +4,12 @@
 //! everything else about it is part of the change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use crate::desired::{Workload, field};
 use crate::hash::{FieldValue, Fields, Key, Match};
 use crate::name::{Kind, ObjectId};
-use crate::observed::{Container, State};
+use crate::observed::{Container, Field, State};
 use crate::time::Time;
 
 use super::replica::{Replica, Standing};
@@ -57,7 +58,19 @@ fn ground(view: &View<'_>) -> Vec<Drift> {
         match state_of(container) {
             Some(kind) => drift.push(entry(view, &front.id, kind, Vec::new(), container.finished)),
             None if !lost.is_empty() => drift.push(entry(view, &front.id, DriftKind::Changed, lost, None)),
-            None => {}
+            None if view.is_changing(&front.id) => {}
+            None => {
+                let surplus = surplus_networks(container, |path| !front.networks.iter().any(|network| field::network(network) == *path));
+                let fields = surplus.map(|(path, live)| {
+                    let path = path::of_front(desired, &front.id, path);
+                    DriftField { path, expected: None, actual: Some(live.value.clone()) }
+                });
+                let fields: Vec<DriftField> = fields.collect();
+                if !fields.is_empty() {
+                    // A new front would end the connections through this one; somebody may have meant it.
+                    drift.push(Drift { healed: false, ..entry(view, &front.id, DriftKind::Changed, fields, None) });
+                }
+            }
         }
     }
     drift
@@ -245,11 +258,19 @@ pub(super) fn surplus(container: &Container, workload: &Workload) -> Vec<DriftFi
     if workload.template.options.shares_network_of().is_some() {
         return fields;
     }
-    let begins = |begin: &'static str| container.fields.range(begin.to_owned()..).take_while(move |(path, _)| path.starts_with(begin));
-    let networks = begins("networks[").filter(|(path, _)| !workload.spec.replica.contains_key(*path));
-    fields.extend(networks.filter_map(|(path, _)| surplus_field(container, workload, name, path)));
-    fields.extend(workload.template.networks.iter().filter_map(|network| names_field(container, workload, network)));
+    let surplus = surplus_networks(container, |path| !workload.spec.replica.contains_key(path));
+    fields.extend(surplus.filter_map(|(path, _)| surplus_field(container, workload, name, path)));
+    if workload.id.kind == Kind::ComposeService {
+        fields.extend(workload.template.networks.iter().filter_map(|network| names_field(container, workload, network)));
+    }
     fields
+}
+
+/// Returns the networks that a container is on and that `is_surplus` says nobody asks for. It is asked of every
+/// replica in every round, so nothing is put together that is not needed.
+fn surplus_networks(container: &Container, is_surplus: impl Fn(&String) -> bool) -> impl Iterator<Item = (&String, &Field)> {
+    let from_networks = container.fields.range::<str, _>((Bound::Included("networks["), Bound::Unbounded));
+    from_networks.take_while(|(path, _)| path.starts_with("networks[")).filter(move |(path, _)| is_surplus(path))
 }
 
 /// Returns how the names of a container on a network differ, if it is on that network.

@@ -294,6 +294,13 @@ fn by_hand(world: &mut World, words: &[&str]) {
     match words {
         ["run", foreign, rest @ ..] => return run_foreign(world, foreign, rest),
         ["remove", "front"] => return world.run.host.live_mut().containers.retain(|container| !is_front(container)),
+        ["connect", "front", network] => {
+            let connected = Field { value: "connected".to_owned(), inherited: false };
+            for front in world.run.host.live_mut().containers.iter_mut().filter(|container| is_front(container)) {
+                front.fields.insert(format!("networks[{network}]"), connected.clone());
+            }
+            return;
+        }
         ["remove", "strangers"] => return world.run.host.live_mut().containers.retain(|container| container.labels.is_some()),
         ["remove", "network"] => return world.run.host.live_mut().networks.clear(),
         _ => {}
