@@ -139,7 +139,9 @@ fn unchanged(head: &Desired, changes: &[Change]) -> usize {
     let counts = |change: &&Change| {
         let id = &change.object;
         let shared = head.networks.get(id).is_some_and(|network| network.shared);
-        change.action != ChangeAction::Remove && !head.fronts.contains_key(id) && !shared
+        // A front of one service is that service; the shared one is the installation's.
+        let other = shared || head.fronts.contains_key(id) && !head.services.contains_key(id);
+        change.action != ChangeAction::Remove && !other
     };
     all.saturating_sub(changes.iter().filter(counts).count())
 }

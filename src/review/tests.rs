@@ -60,6 +60,17 @@ fn without_a_base_everything_is_new() {
 }
 
 #[test]
+fn a_service_and_its_front_are_one_object() {
+    let compose = "services:\n  web: { image: \"web:1\", expose: [80], volumes: [\"data:/data\"] }\n  job: { image: \"job:1\" }\nvolumes: { data: {} }\n";
+    let head = desired(&[("compose.yaml", compose)]);
+    assert_eq!(review(None, &head).unchanged, 0);
+    let next = desired(&[("compose.yaml", &compose.replace("job:1", "job:2"))]);
+    // Services, the front of one of them, the volume, the network: all but one service stay.
+    let reviewed = review(Some(&head), &next);
+    assert_eq!((reviewed.answer.plan.changes.len(), reviewed.unchanged), (1, 4));
+}
+
+#[test]
 fn what_somebody_else_makes_is_taken_to_be_there() {
     let compose = "services:\n  web:\n    image: web:1\n    volumes: [\"data:/data\"]\n    networks: [edge]\nvolumes: { data: { external: true } }\nnetworks: { edge: { external: true } }\n";
     let base = desired(&[("compose.yaml", compose)]);

@@ -37,7 +37,7 @@ fn changes(count: usize, value: &str) -> serde_json::Value {
     let serving: Vec<_> = (0..count).map(|number| json!([format!("shop/Deployment/w{number}"), 1])).collect();
     let steps: Vec<String> = (0..count).map(|number| format!("create shop/Deployment/w{number}/x7k2p")).collect();
     let held: Vec<String> = (0..count).map(|number| format!("shop/Deployment/w{number}/x7k2p: {value}")).collect();
-    let rounds: Vec<_> = (0..4).map(|at| json!({"at": at * 1000, "steps": steps, "held": held, "serving": serving})).collect();
+    let rounds: Vec<_> = (0..2).map(|at| json!({"at": at * 1000, "steps": steps, "held": held, "serving": serving})).collect();
     json!({"changes": (0..count).map(change).collect::<Vec<_>>(), "rounds": rounds})
 }
 
