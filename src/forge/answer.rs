@@ -5,6 +5,7 @@
 
 use crate::config::Application;
 use crate::desired::{External, Installation};
+use crate::finding::Place;
 use crate::git::{self, Source};
 use crate::manifest::{Context, Tree};
 use crate::policy::{self, Policy};
@@ -73,6 +74,9 @@ impl Answerer {
             let mut review = application(&one.application.name, &one.application.path, base, head, true);
             review.live = live;
             if fork {
+                // Where files of the host are is none of a stranger's business.
+                let of_host = review.findings.iter_mut().filter(|finding| finding.place.file.starts_with('/'));
+                of_host.for_each(|finding| finding.place = Place::default());
                 review.caveats.insert(0, "This comes from another repository: it is planned without variables and secrets".to_owned());
             }
             ReviewReport { base: base_commit, head: head_commit, applications: vec![review], untouched: 0, link: Some(link) }

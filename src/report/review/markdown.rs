@@ -242,6 +242,8 @@ fn finding_line(finding: &Finding, link: Option<&str>) -> String {
     let hint = finding.hint.as_ref().map(|hint| format!(" ({})", sentence(hint))).unwrap_or_default();
     let place = word::place(finding);
     let shown = code(&shorten(&place, SENTENCE));
+    // What has a whole path is a file of the host, such as a policy: there is no page for it.
+    let link = link.filter(|_| !finding.place.file.starts_with('/'));
     let place = match (place.is_empty(), link) {
         (true, _) => String::new(),
         (false, Some(link)) => format!("[{shown}]({}): ", target(link, finding)),

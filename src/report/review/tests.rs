@@ -125,6 +125,9 @@ fn a_link_cannot_be_left() {
         text.contains("- [`a) [x](b/ü\\|.yaml:3:1`](https://git.example/b/a%29%20%5Bx%5D%28b/%C3%BC%7C.yaml#L3): **warning** odd\n"),
         "{text}"
     );
+    finding.place = Place::file("/etc/policies/a.rego");
+    let text = review_markdown(&report(vec![application("shop", json!({}), vec![finding.clone()])]));
+    assert!(text.contains("- `/etc/policies/a.rego`: **warning** odd\n"), "{text}");
     finding.place = Place::default();
     let text = review_markdown(&report(vec![application("shop", json!({}), vec![finding])]));
     assert!(text.contains("- **warning** odd\n"), "{text}");
