@@ -78,6 +78,8 @@ need_servers() {
     need ssh-keygen openssh-client
     need sshd openssh-server test -x /usr/sbin/sshd
     need openssl openssl
+    need docker-registry docker-registry
+    need htpasswd apache2-utils
 }
 
 # Everything that running against an engine needs.

@@ -49,7 +49,7 @@ impl Docker {
             making: tokio::sync::RwLock::default(),
             pulls: Mutex::default(),
         };
-        Ok(Docker { inner: Arc::new(inner) })
+        Ok(Docker { inner: Arc::new(inner), config: image::config_folder() })
     }
 }
 

@@ -4,7 +4,8 @@
 //! not run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -15,18 +16,31 @@ use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
 use crate::desired::Protocol;
+use crate::host::Class;
+use crate::time::format_duration;
 
-use super::error::{During, Error, status};
+use super::error::{During, Error, status, text};
 use super::{Docker, Inner, answer};
 
+/// So long may a registry send nothing. Lines come for every piece of a layer, and while it is extracted.
+const STALLED: Duration = Duration::from_secs(5 * 60);
+
 impl Docker {
+    /// Looks for credentials of registries in this folder instead of where Docker's client keeps them.
+    #[must_use]
+    pub fn with_config(self, folder: PathBuf) -> Self {
+        Docker { config: Some(folder), ..self }
+    }
+
     pub(super) async fn pull(&self, image: &str) -> Result<(), Error> {
         let (repository, tag) = split(image);
         if image.contains('@') && self.inner.client.inspect_image(image).await.is_ok() {
             return Ok(());
         }
         let mut client = self.inner.client.clone();
-        if let Some(header) = credentials(repository) {
+        let header = self.config.as_deref().and_then(|folder| credentials(folder, repository));
+        let known = header.is_some();
+        if let Some(header) = header {
             // The client's own encoding of this header is not the URL-safe one, which the engine
             // takes for no credentials at all.
             client = client.with_request_modifier(move |mut request| {
@@ -38,8 +52,8 @@ impl Docker {
             CreateImageOptions { from_image: Some(repository.to_owned()), tag: Some(tag.to_owned()), ..CreateImageOptions::default() };
         let running = Running::begin(&self.inner, image);
         let mut progress = client.create_image(Some(options), None, None);
-        while let Some(line) = progress.next().await {
-            let line = line.during("pull", image)?;
+        while let Some(line) = moved(progress.next(), STALLED, image).await? {
+            let line = line.map_err(|error| refused(image, known, error))?;
             tracing::debug!(image, layer = line.id, status = line.status, "pulling");
             running.take(line);
         }
@@ -113,6 +127,43 @@ impl Drop for Running<'_> {
     }
 }
 
+/// Waits for the next line of a pull, but not for ever: a registry that hangs is given up and tried again later.
+async fn moved<T>(line: impl Future<Output = T>, limit: Duration, image: &str) -> Result<T, Error> {
+    let late = |_| {
+        let reason = format!("registry `{}` has sent nothing for {}", host(image), format_duration(limit));
+        Error::refused(Class::Waiting, "pull", image, reason)
+    };
+    tokio::time::timeout(limit, line).await.map_err(late)
+}
+
+/// Says what is wrong with credentials; the engine has a dozen ways to put it, and none names the file.
+fn refused(image: &str, known: bool, error: bollard::errors::Error) -> Error {
+    let said = text(&error).to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    // A registry that keeps to itself what it has says that an image is not there, or denies it.
+    if says(&["does not exist"]) || !says(&["unauthorized", "authentication required", "no basic auth", "denied", "incorrect username"]) {
+        return Error::Call { operation: "pull", object: image.to_owned(), source: error };
+    }
+    let host = host(image);
+    let reason = match known {
+        true => format!(
+            "registry `{host}` refuses the credentials that Docker's `config.json` has for it: renew them with `docker login {host}`"
+        ),
+        false => format!(
+            "registry `{host}` asks for credentials, and Docker's `config.json` has none for it: give them with `docker login {host}`"
+        ),
+    };
+    Error::refused(Class::Waiting, "pull", image, reason)
+}
+
+/// Returns the registry that an image comes from, as people name it.
+fn host(image: &str) -> &str {
+    match registry(image) {
+        "https://index.docker.io/v1/" => "docker.io",
+        host => host,
+    }
+}
+
 /// Splits a name into repository and tag or digest. Without either it is `latest`: the engine would
 /// pull every tag there is.
 fn split(image: &str) -> (&str, &str) {
@@ -149,8 +200,8 @@ struct Login {
     identitytoken: Option<String>,
 }
 
-fn credentials(repository: &str) -> Option<HeaderValue> {
-    let text = std::fs::read_to_string(config_folder()?.join("config.json")).ok()?;
+fn credentials(folder: &Path, repository: &str) -> Option<HeaderValue> {
+    let text = std::fs::read_to_string(folder.join("config.json")).ok()?;
     header(&serde_json::from_str::<Config>(&text).ok()?, registry(repository))
 }
 
@@ -184,6 +235,30 @@ mod tests {
         layers.0.insert("a".to_owned(), (1_500_000, 3_000_000));
         layers.0.insert("b".to_owned(), (0, 40_200_000));
         assert_eq!(layers.to_string(), "is being pulled: 1.5 of 43.2 MB");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_that_hangs_is_given_up() {
+        let error = moved(std::future::pending::<()>(), STALLED, "ghcr.io/a/b:1").await.expect_err("nothing comes");
+        assert_eq!(error.to_string(), "failed to pull `ghcr.io/a/b:1`: registry `ghcr.io` has sent nothing for 5m");
+        assert_eq!(error.class(), Class::Waiting);
+        assert_eq!(moved(async { 1 }, STALLED, "a").await.ok(), Some(1));
+    }
+
+    #[test]
+    fn credentials_that_are_missing_or_wrong_are_named() {
+        let said = |message: &str, known| {
+            let error = bollard::errors::Error::DockerResponseServerError { status_code: 500, message: message.to_owned() };
+            refused("web:1", known, error).to_string()
+        };
+        assert!(said("Head x: no basic auth credentials", false).contains("registry `docker.io` asks for credentials"));
+        assert!(said("Head x: unauthorized: authentication required", true).contains("refuses the credentials"));
+        // Whether it is there is then the question, not who asks.
+        assert_eq!(
+            said("pull access denied for web, repository does not exist or may require 'docker login'", false),
+            "failed to pull `web:1`"
+        );
+        assert_eq!(said("manifest unknown", false), "failed to pull `web:1`");
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bollard::query_parameters::ListContainersOptions;
@@ -51,6 +52,8 @@ pub use uninstall::Removed;
 #[derive(Clone)]
 pub struct Docker {
     inner: Arc<Inner>,
+    /// Where Docker's client keeps its settings, with the credentials of registries.
+    config: Option<PathBuf>,
 }
 
 struct Inner {

@@ -11,3 +11,4 @@ mod fields;
 mod foreign;
 mod hook;
 mod life;
+mod registry;
