@@ -56,6 +56,9 @@ pub struct Desired {
     pub contents: BTreeMap<ContentId, Content>,
     /// Containers that hold the addresses of services.
     pub fronts: BTreeMap<ObjectId, Front>,
+    /// Credentials of registries for images: each as `config.json` of Docker's client holds them. They are no part
+    /// of a replica, so a changed password replaces nothing.
+    pub logins: BTreeMap<String, Vec<Secret>>,
     /// Warnings and notes; a `Desired` with errors does not exist.
     pub findings: Vec<Finding>,
 }

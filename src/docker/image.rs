@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
-use crate::desired::Protocol;
+use crate::desired::{Desired, Protocol, Secret};
 use crate::host::Class;
 use crate::time::format_duration;
 
@@ -32,14 +32,17 @@ impl Docker {
         Docker { config: Some(folder), ..self }
     }
 
-    pub(super) async fn pull(&self, image: &str) -> Result<(), Error> {
+    pub(super) async fn pull(&self, image: &str, desired: &Desired) -> Result<(), Error> {
         let (repository, tag) = split(image);
         if image.contains('@') && self.inner.client.inspect_image(image).await.is_ok() {
             return Ok(());
         }
         let mut client = self.inner.client.clone();
-        let header = self.config.as_deref().and_then(|folder| credentials(folder, repository));
-        let known = header.is_some();
+        // As in Kubernetes, those of the application come first.
+        let own = desired.logins.get(image).into_iter().flatten().find_map(|login| own_credentials(login, repository));
+        let source = if own.is_some() { "`imagePullSecrets`" } else { "Docker's `config.json`" };
+        let header = own.or_else(|| credentials(self.config.as_deref()?, repository));
+        let known = header.is_some().then_some(source);
         if let Some(header) = header {
             // The client's own encoding of this header is not the URL-safe one, which the engine
             // takes for no credentials at all.
@@ -137,7 +140,7 @@ async fn moved<T>(line: impl Future<Output = T>, limit: Duration, image: &str) -
 }
 
 /// Says what is wrong with credentials; the engine has a dozen ways to put it, and none names the file.
-fn refused(image: &str, known: bool, error: bollard::errors::Error) -> Error {
+fn refused(image: &str, known: Option<&str>, error: bollard::errors::Error) -> Error {
     let said = text(&error).to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     // A registry that keeps to itself what it has says that an image is not there, or denies it.
@@ -146,11 +149,12 @@ fn refused(image: &str, known: bool, error: bollard::errors::Error) -> Error {
     }
     let host = host(image);
     let reason = match known {
-        true => format!(
-            "registry `{host}` refuses the credentials that Docker's `config.json` has for it: renew them with `docker login {host}`"
-        ),
-        false => format!(
-            "registry `{host}` asks for credentials, and Docker's `config.json` has none for it: give them with `docker login {host}`"
+        Some(source) => {
+            format!("registry `{host}` refuses the credentials that {source} has for it: renew them, or see what they may read")
+        }
+        None => format!(
+            "registry `{host}` asks for credentials, and neither `imagePullSecrets` nor Docker's `config.json` has any for it: give them with \
+             `docker login {host}`"
         ),
     };
     Error::refused(Class::Waiting, "pull", image, reason)
@@ -197,7 +201,14 @@ struct Config {
 #[derive(Deserialize)]
 struct Login {
     auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
     identitytoken: Option<String>,
+}
+
+/// Returns the credentials that the application itself brings along.
+fn own_credentials(login: &Secret, repository: &str) -> Option<HeaderValue> {
+    header(&serde_json::from_slice::<Config>(login.expose()).ok()?, registry(repository))
 }
 
 fn credentials(folder: &Path, repository: &str) -> Option<HeaderValue> {
@@ -207,7 +218,11 @@ fn credentials(folder: &Path, repository: &str) -> Option<HeaderValue> {
 
 fn header(config: &Config, registry: &str) -> Option<HeaderValue> {
     let login = config.auths.get(registry).or_else(|| config.auths.get(&format!("https://{registry}")))?;
-    let decoded = String::from_utf8(STANDARD.decode(login.auth.as_deref()?).ok()?).ok()?;
+    let decoded = match (&login.auth, &login.username, &login.password) {
+        (Some(auth), ..) => String::from_utf8(STANDARD.decode(auth).ok()?).ok()?,
+        (None, Some(username), Some(password)) => format!("{username}:{password}"),
+        _ => return None,
+    };
     let (username, password) = decoded.split_once(':')?;
     let value = match &login.identitytoken {
         Some(token) => serde_json::json!({ "identitytoken": token, "serveraddress": registry }),
@@ -247,7 +262,8 @@ mod tests {
 
     #[test]
     fn credentials_that_are_missing_or_wrong_are_named() {
-        let said = |message: &str, known| {
+        let said = |message: &str, known: bool| {
+            let known = known.then_some("Docker's `config.json`");
             let error = bollard::errors::Error::DockerResponseServerError { status_code: 500, message: message.to_owned() };
             refused("web:1", known, error).to_string()
         };

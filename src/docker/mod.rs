@@ -104,7 +104,7 @@ impl Docker {
 
     async fn run_step(&self, step: &Step, desired: &Desired) -> Result<(), Error> {
         match step {
-            Step::Pull { image } => self.pull(image).await,
+            Step::Pull { image } => self.pull(image, desired).await,
             Step::CreateNetwork { network } => self.create_network(network, desired).await,
             Step::CreateVolume { volume } => self.create_volume(volume, desired).await,
             Step::Deliver { content } => self.deliver(content, desired).await,

@@ -129,6 +129,7 @@ fn desired(replicas: u32, services: Vec<Service>) -> Desired {
         networks: BTreeMap::new(),
         volumes: BTreeMap::new(),
         contents: BTreeMap::new(),
+        logins: BTreeMap::new(),
         fronts: BTreeMap::from([(front.id.clone(), front)]),
         findings: Vec::new(),
     }

@@ -154,6 +154,7 @@ impl Bench {
             networks: BTreeMap::from([(network.id.clone(), network)]),
             volumes: BTreeMap::new(),
             contents: BTreeMap::new(),
+            logins: BTreeMap::new(),
             fronts: BTreeMap::from([(front.id.clone(), front)]),
             findings: Vec::new(),
         }

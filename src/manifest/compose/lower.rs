@@ -111,6 +111,7 @@ impl Lower<'_> {
             volumes: self.volumes(),
             contents: std::mem::take(&mut self.contents),
             fronts,
+            logins: BTreeMap::new(),
             findings: Vec::new(),
         }
     }

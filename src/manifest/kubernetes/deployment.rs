@@ -49,6 +49,8 @@ pub struct Template {
     pub security: Security,
     /// Time between stop signal and kill.
     pub grace: Duration,
+    /// Secrets with the credentials of registries.
+    pub pull_secrets: Vec<Located<String>>,
 }
 
 /// Kubernetes numbers have 32 bits.
@@ -150,13 +152,12 @@ fn template(field: &Cursor<'_>) -> Option<Template> {
         });
         let (labels, annotations) = metadata.unwrap_or_default();
         let spec = fields.require("spec")?.fields(replica)?;
-        let (container, volumes, security, grace) = spec?;
-        Some(Template { labels, annotations, container, volumes, security, grace })
+        Some(Template { labels, annotations, ..spec? })
     })?
 }
 
 /// Decodes what Kubernetes calls a pod's `spec`.
-fn replica(fields: &mut Fields<'_>) -> Option<(Container, Vec<Volume>, Security, Duration)> {
+fn replica(fields: &mut Fields<'_>) -> Option<Template> {
     let containers = fields.require("containers").map(|field| (field.span(), field.items()));
     let decoded: Vec<Option<Container>> = containers.iter().flat_map(|(_, items)| items).map(container::decode).collect();
     match &containers {
@@ -177,6 +178,10 @@ fn replica(fields: &mut Fields<'_>) -> Option<(Container, Vec<Volume>, Security,
     }
     let security = security::replica(fields);
     let grace = fields.integer("terminationGracePeriodSeconds", 0..=MOST).map_or(30, i64::unsigned_abs);
+    let named = |item: &Cursor<'_>| item.fields(|fields| fields.require("name").and_then(|name| name.filled())).flatten();
+    let pull_secrets = fields.items("imagePullSecrets").iter().filter_map(named).collect();
     unsupported::replica(fields);
-    Some((decoded.into_iter().next()??, volumes, security, Duration::from_secs(grace)))
+    let (labels, annotations) = Default::default();
+    let (container, grace) = (decoded.into_iter().next()??, Duration::from_secs(grace));
+    Some(Template { labels, annotations, container, volumes, security, grace, pull_secrets })
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::{
     self, Backend, Container, Content, ContentId, Desired, EmptyDir, Exclusive, Front, Goal, Identity, Mount, MountSource, Network,
-    Options, Restart, ServicePort, Spec, Template, Text, Volume, Workload,
+    Options, Restart, Secret, ServicePort, Spec, Template, Text, Volume, Workload,
 };
 use crate::manifest::Context;
 use crate::manifest::cursor::nearest;
@@ -49,6 +49,7 @@ pub fn lower(objects: &Objects, context: &Context, sink: &Sink) -> Desired {
         volumes: objects.claims.iter().map(|(id, object)| (id.clone(), volume(id, object.value.single_writer))).collect(),
         contents,
         fronts,
+        logins: lower.logins(),
         findings: Vec::new(),
     }
 }
@@ -125,6 +126,28 @@ impl Lower<'_> {
         }
     }
 
+    /// Returns the credentials of registries by the images that are pulled with them.
+    fn logins(&self) -> BTreeMap<String, Vec<Secret>> {
+        const KEY: &str = ".dockerconfigjson";
+        let mut logins: BTreeMap<String, Vec<Secret>> = BTreeMap::new();
+        for (id, object) in &self.objects.deployments {
+            let scope = Scope { objects: self.objects, namespace: &id.namespace, sink: self.sink };
+            let template = &object.value.template;
+            for name in &template.pull_secrets {
+                let Some(data) = scope.data(Kind::Secret, name, false) else { continue };
+                match data.entries.get(KEY) {
+                    Some(entry) => logins.entry(template.container.image.clone()).or_default().push(Secret::new(entry.bytes.clone())),
+                    None => {
+                        let message = format!("Secret `{}` has no key `{KEY}`, which holds the credentials of registries", name.value);
+                        let hint = "make it of the type `kubernetes.io/dockerconfigjson`, with the `config.json` of Docker's client";
+                        self.sink.error_with("missing-key", name.span, message, hint);
+                    }
+                }
+            }
+        }
+        logins
+    }
+
     fn service(&self, id: &ObjectId, object: &Object<Service>) -> desired::Service {
         let Lower { objects, index, context, sink } = self;
         let Object { span: _, wishes, value: written } = object;
@@ -179,7 +202,7 @@ struct Build<'a> {
 
 impl Build<'_> {
     fn template(&mut self) -> Template {
-        let deployment::Template { labels, annotations, container, volumes: _, security: _, grace } = self.template;
+        let deployment::Template { labels, annotations, container, volumes: _, security: _, grace, pull_secrets: _ } = self.template;
         let mut ports: Vec<desired::HostPort> = container.host_ports.iter().map(|port| port.value.clone()).collect();
         ports.sort();
         ports.dedup();

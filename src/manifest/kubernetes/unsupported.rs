@@ -32,7 +32,6 @@ pub fn replica(fields: &mut Fields<'_>) {
     fields.refuse(&[
         ("initContainers", "a replica has one container for now; let the container's own start do it"),
         ("ephemeralContainers", "a replica has one container for now"),
-        ("imagePullSecrets", "registries are asked with the credentials that the host has"),
         ("nodeName", ONE_HOST),
         ("nodeSelector", ONE_HOST),
         ("affinity", ONE_HOST),

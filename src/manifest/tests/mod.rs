@@ -4,6 +4,7 @@ mod bad;
 mod compose;
 mod compose_hostile;
 mod hostile;
+mod login;
 mod shop;
 mod spelling;
 

@@ -71,6 +71,7 @@ async fn an_engine_that_goes_away_in_the_middle_is_the_hosts() {
         networks: BTreeMap::new(),
         volumes: BTreeMap::new(),
         contents: BTreeMap::new(),
+        logins: BTreeMap::new(),
         fronts: BTreeMap::new(),
         findings: Vec::new(),
     };

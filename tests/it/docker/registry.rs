@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use driftless::desired::Secret;
 use driftless::docker::Docker;
 use driftless::host::{Class, Failure, Step};
 
@@ -125,7 +126,10 @@ async fn credentials_are_those_of_dockers_client_and_are_never_shown() {
     let host = &registry.host;
     let with = |folder| bench.docker.clone().with_config(folder);
     for (folder, reason) in [
-        (registry.client("none", None), format!("registry `{host}` asks for credentials, and Docker's `config.json` has none for it")),
+        (
+            registry.client("none", None),
+            format!("registry `{host}` asks for credentials, and neither `imagePullSecrets` nor Docker's `config.json` has any for it"),
+        ),
         (
             registry.client("wrong", Some("canary-wrong")),
             format!("registry `{host}` refuses the credentials that Docker's `config.json` has"),
@@ -133,10 +137,20 @@ async fn credentials_are_those_of_dockers_client_and_are_never_shown() {
     ] {
         let failure = pull(&bench, &with(folder), &image).await.expect_err("nobody comes in");
         assert_eq!(failure.class, Class::Waiting);
-        assert!(failure.message.contains(&reason) && failure.message.contains("docker login"), "{}", failure.message);
+        assert!(failure.message.contains(&reason), "{}", failure.message);
         assert!(!failure.message.contains("canary"), "{}", failure.message);
     }
-    pull(&bench, &with(good), &image).await.expect("these are right");
+    // What the application brings along comes before what the host has.
+    let login = |folder: &Path| Secret::new(std::fs::read(folder.join("config.json")).expect("it was written"));
+    let mut desired = bench.desired();
+    desired.logins = [(image.clone(), vec![login(&registry.client("wrong", Some("canary-wrong")))])].into();
+    let step = Step::Pull { image: image.clone() };
+    let failure = with(good.clone()).run(&step, &desired).await.expect_err("they are wrong");
+    assert!(failure.message.contains("refuses the credentials that `imagePullSecrets` has"), "{}", failure.message);
+    desired.logins = [(image.clone(), vec![Secret::new("{}"), login(&good)])].into();
+    with(registry.client("none", None)).run(&step, &desired).await.expect("these are right");
+    docker(&good, &["image", "rm", &image]);
+    pull(&bench, &with(good), &image).await.expect("these are right, too");
     let found = bench.engine.inspect_image(&image).await.expect("the engine has it");
     assert!(!serde_json::to_string(&found).expect("JSON").contains("canary"));
 }

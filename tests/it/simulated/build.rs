@@ -101,6 +101,7 @@ pub fn application(application: &str, revision: &str, deployments: impl IntoIter
         )]),
         volumes: BTreeMap::new(),
         contents: BTreeMap::new(),
+        logins: BTreeMap::new(),
         fronts: BTreeMap::from([(
             front.clone(),
             Front {
