@@ -150,9 +150,30 @@ fn is_at(repository: &str, paths: &BTreeSet<String>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_a_call_says_is_read(
+            field in "repository|project|pull_request|number",
+            inner in "full_name|clone_url|path_with_namespace|git_http_url",
+            text in ".{0,40}",
+            number in any::<i64>(),
+        ) {
+            for value in [json!({ inner.clone(): text }), json!({ inner.clone(): number }), json!(text), json!(number), json!([text]), json!(null)] {
+                let call = json!({ field.clone(): value });
+                let named = paths(&call);
+                prop_assert!(named.iter().all(|path| path.contains('/')));
+                prop_assert!(pull(&call).is_none());
+                let _ = is_at(&text, &named);
+            }
+        }
+    }
 
     #[test]
     fn a_repository_is_known_by_its_path_whatever_its_host_is_called() {

@@ -101,7 +101,20 @@ fn is_component(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_is_written_is_read_or_refused(text in "[a-zA-Z0-9./:@_é -]{0,80}") {
+            if let Ok(reference) = parse(&text) {
+                prop_assert!(reference.tag.is_none_or(|tag| text.contains(tag)));
+            }
+        }
+    }
 
     #[test]
     fn references_follow_the_grammar() {

@@ -4,6 +4,8 @@ mod arrows;
 #[cfg(feature = "agent")]
 mod cli;
 #[cfg(feature = "agent")]
+mod damaged;
+#[cfg(feature = "agent")]
 mod docker;
 #[cfg(feature = "agent")]
 mod engine;

@@ -198,8 +198,33 @@ fn bare(question: &[u8], code: ResponseCode) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::traffic::{Endpoint, ZoneService};
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn damaged_messages_are_answered_forwarded_or_dropped(
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            length in any::<prop::sample::Index>(),
+            is_cut in any::<bool>(),
+        ) {
+            let mut bytes = query("db.shop.svc.cluster.local", RecordType::A).to_vec().expect("bytes");
+            for (index, byte) in edits {
+                let at = index.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.truncate(if is_cut { length.index(bytes.len()) } else { bytes.len() });
+            let published = published();
+            let context = Context { published: Some(&published), marker: "m.m" };
+            if let Reply::Answer(answer) = reply(context, &bytes, "127.0.0.1".parse().expect("an address"), UDP_SIZE) {
+                prop_assert!(answer.len() <= UDP_SIZE);
+            }
+        }
+    }
 
     fn published() -> Published {
         let mut published = Published::empty("cluster.local", 3);
