@@ -82,6 +82,13 @@ pub enum Step {
         /// The network's name on the host.
         network: String,
     },
+    /// Gives a container that somebody renamed its name back.
+    Rename {
+        /// Its object.
+        object: ObjectId,
+        /// Its container's id.
+        container: String,
+    },
     /// A ready replica begins to be given new connections.
     Join {
         /// The replica.
@@ -152,6 +159,7 @@ impl Step {
             | Step::Unpause { object: id, .. }
             | Step::Update { object: id, .. }
             | Step::Connect { object: id, .. }
+            | Step::Rename { object: id, .. }
             | Step::Remove { object: id, .. } => id.to_string(),
         }
     }
@@ -167,6 +175,7 @@ impl Step {
             Step::Unpause { .. } => "unpause",
             Step::Update { .. } => "update",
             Step::Connect { .. } => "connect",
+            Step::Rename { .. } => "rename",
             Step::Join { .. } => "join",
             Step::Withdraw { .. } => "withdraw",
             Step::Leave { .. } => "leave",

@@ -4,6 +4,8 @@
 //! it says. The agent does so with a real host, the simulator with one in memory, so both run the same
 //! decisions. It does no IO and reads no clock.
 
+mod decision;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -14,8 +16,10 @@ use crate::host::{Class, Failure, Outcome, Step};
 use crate::name::{Kind, Name, ObjectId};
 use crate::observed::{Applied, Begun, Failed, FailedStep, Heal, InFlight, Joined, Left, Live, Observed, Probing, Record, Traffic};
 use crate::plan::change::{digest, service_fields, workload_digest, workload_fields};
-use crate::plan::{ChangeAction, Claims, Plan, audit::audit, plan};
+use crate::plan::{ChangeAction, Claims, Plan, audit::audit, content, overridden, plan};
 use crate::time::Time;
+
+pub use decision::{BY_HAND, CannotGoBack, CannotScale, Scaled};
 
 /// A heal is forgotten after so long without drift on its object.
 const HEAL_MEMORY: Duration = Duration::from_secs(600);
@@ -60,11 +64,12 @@ pub struct HandedOver {
 pub enum Target {
     /// The one that Git has.
     Head,
-    /// The last healthy one, because the rollout of the one that Git has failed.
+    /// An earlier healthy one, because the rollout of the one that Git has failed, or because somebody
+    /// asked for it.
     RolledBack {
-        /// The last healthy revision.
+        /// The earlier revision.
         revision: String,
-        /// Why the other failed.
+        /// Why.
         reason: String,
     },
 }
@@ -177,13 +182,20 @@ impl Reconciler {
     /// Tells which revision is to be kept, given what Git has.
     pub fn target(&self, head: &Desired) -> Target {
         let record = &self.observed.record;
+        if record.failed.is_empty() && record.returned.is_none() {
+            return Target::Head;
+        }
+        let asked = digest(head);
+        if let Some(returned) = record.returned.as_ref().filter(|returned| returned.from == asked) {
+            return Target::RolledBack { revision: returned.revision.clone(), reason: BY_HAND.to_owned() };
+        }
         // A revision that was healthy last and is not any more fails for something outside of Git, such as a secret
         // of the host: an older one would fail for the same.
-        if record.failed.is_empty() || record.healthy.last() == Some(&head.revision) {
+        if record.healthy.last() == Some(&head.revision) {
             return Target::Head;
         }
         let healthy = record.healthy.iter().rev().find(|revision| **revision != head.revision);
-        match (record.failed.get(&digest(head)), healthy) {
+        match (record.failed.get(&asked), healthy) {
             (Some(failed), Some(healthy)) if goes_back(head, &failed.object) => {
                 Target::RolledBack { revision: healthy.clone(), reason: format!("{}: {}", failed.object.name, failed.reason) }
             }
@@ -195,7 +207,11 @@ impl Reconciler {
     pub fn round(&mut self, desired: &Desired, claims: &Claims, mut live: Live, now: Time) -> Round {
         self.adopt(desired, &mut live);
         self.observed.live = live;
+        self.observed.live.recognise(&self.observed.known, &self.observed.traffic);
+        let mine = self.observed.live.replicas(&desired.installation.owner, &desired.application);
+        self.observed.known = mine.map(|(container, _)| container.id.clone()).collect();
         let before = self.observed.record.clone();
+        self.end_overrides(desired, now);
         let mut publish = self.settle_traffic(desired, now);
         let plan = plan(desired, claims, &self.observed, now);
         let refused = audit(&plan, desired, &self.observed);
@@ -245,13 +261,6 @@ impl Reconciler {
     /// Forgets which steps failed, so that everything is tried at once: Git moved.
     pub fn retry(&mut self) {
         self.observed.failures.clear();
-    }
-
-    /// Forgets which rollouts failed, too: somebody asked for another try.
-    pub fn forgive(&mut self) {
-        self.retry();
-        self.observed.record.failed.clear();
-        self.observed.record.begun.values_mut().for_each(|begun| begun.wanted.clear());
     }
 
     /// Notes that nobody could look until now, so that no deadline counts the time before.
@@ -324,12 +333,15 @@ impl Reconciler {
     /// Writes down what must outlive a crash.
     fn note(&mut self, plan: &Plan, desired: &Desired, now: Time) {
         self.note_heals(plan, now);
-        self.note_begun(plan, desired, now);
-        self.note_applied(plan, desired);
+        let wanted = overridden(desired, &self.observed.record, now);
+        self.note_begun(plan, &wanted, now);
+        self.note_applied(plan, &wanted);
         let observed = &mut self.observed;
         if let Some(failed) = &plan.failed
             && goes_back(desired, &failed.object)
             && !observed.record.healthy.is_empty()
+            // What Git asks for is not to blame for a number that somebody set by hand.
+            && !observed.record.overrides.contains_key(&failed.object)
         {
             observed.record.failed.entry(digest(desired)).or_insert_with(|| failed.clone());
             // Going back is part of what was approved.
@@ -352,7 +364,9 @@ impl Reconciler {
             observed.record.failed.remove(&digest(desired));
         }
         // In mode manual an approval is for one `apply`: once that is done, nothing is healed by itself.
-        if settled && plan.drift.is_empty() && desired.settings.mode == Mode::Manual {
+        let overrides = &observed.record.overrides;
+        let drifts = plan.drift.iter().any(|drift| !overrides.keys().any(|id| id.to_string() == drift.object));
+        if settled && !drifts && desired.settings.mode == Mode::Manual {
             observed.record.approved.take_if(|approved| *approved == desired.revision);
         }
         // So is the permission to remove everything: going back to that revision later is not covered by it.
@@ -363,8 +377,11 @@ impl Reconciler {
             let keep = desired.workloads.values().map(|workload| workload.history_limit).max().unwrap_or(10) as usize + 1;
             observed.record.healthy.retain(|revision| *revision != desired.revision);
             observed.record.healthy.push(desired.revision.clone());
+            observed.record.asked.insert(desired.revision.clone(), digest(desired));
             let surplus = observed.record.healthy.len().saturating_sub(keep);
-            observed.record.healthy.drain(..surplus);
+            for revision in observed.record.healthy.drain(..surplus) {
+                observed.record.asked.remove(&revision);
+            }
         }
     }
 
@@ -376,7 +393,7 @@ impl Reconciler {
         let changing: BTreeSet<&ObjectId> = plan.changes.iter().map(|change| &change.object).collect();
         for planned in &plan.steps {
             let key = match &planned.step {
-                Step::Start { object, .. } | Step::Unpause { object, .. } => object,
+                Step::Start { object, .. } | Step::Unpause { object, .. } | Step::Rename { object, .. } => object,
                 Step::Connect { object, .. } | Step::Update { object, .. } if !changing.contains(&object.workload()) => object,
                 Step::Create { replica } if !changing.contains(&replica.workload()) => &replica.workload(),
                 Step::CreateFront { front } if !changing.contains(front) => front,
@@ -412,8 +429,10 @@ impl Reconciler {
         let Observed { record, live, probing, .. } = &mut self.observed;
         let revision = &desired.revision;
         let claimed = plan.findings.iter().any(|finding| finding.rule == "claimed");
+        let mut changed = false;
         let mut put = |id: &ObjectId, fields| {
             if record.applied.get(id).is_none_or(|applied| applied.fields != fields) {
+                changed = true;
                 record.applied.insert(id.clone(), Applied { revision: revision.clone(), fields });
             }
         };
@@ -438,6 +457,9 @@ impl Reconciler {
             }
             let removed = |id: &ObjectId| plan.changes.iter().any(|change| change.object == *id && change.action == ChangeAction::Remove);
             record.applied.retain(|id, _| wants(desired, id) || (removed(id) && id.kind != Kind::Service));
+        }
+        if changed {
+            content::remember(record, desired);
         }
         note_accepted(record, live, probing, settled());
     }

@@ -1,19 +1,23 @@
 //! Answers to requests of the command line: values of the last round, and `apply`, which waits.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
+
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::desired::{Desired, Mode};
 use crate::finding::Severity;
 use crate::host::Class;
-use crate::observed::{Observed, Traffic};
-use crate::plan::{Claims, Health, Plan};
+use crate::observed::{Container, Observed, Traffic};
+use crate::plan::{Claims, Health, Plan, Sync};
 use crate::report::Healed;
 use crate::report::word::{finding_line, short};
 use crate::sim::{Host, Run, Scene, rounds};
 use crate::time::Time;
 
 use super::application::App;
+use super::now;
+use super::patience::{Patience, waits_for};
 use super::protocol::{Answer, PlanAnswer, PlanRound, Progress};
 
 /// Where answers to one request go.
@@ -29,8 +33,12 @@ pub(super) struct Waiter {
     pub(super) prune_all: bool,
     /// The heads were approved.
     pub(super) approved: bool,
+    /// It waits for a revision that somebody asked to go back to, not for the head.
+    pub(super) back: bool,
     /// What was last said of each workload.
     pub(super) said: BTreeMap<String, String>,
+    /// How long it waits for others.
+    pub(super) patience: Patience,
 }
 
 /// How one application ended for somebody who waits.
@@ -46,9 +54,9 @@ impl Waiter {
         self.plan.is_some() && !self.approved
     }
 
-    /// Approves the heads once all are fresh; returns whether the waiter goes on waiting. `ids` are those of
-    /// the plans that lead to the heads.
-    pub(super) fn advance(&mut self, apps: &mut [App], ids: &BTreeMap<usize, String>, pulling: &BTreeMap<String, String>) -> bool {
+    /// Approves the heads once all are fresh; returns whether the waiter goes on waiting. `plans` are those that
+    /// lead to the heads.
+    pub(super) fn advance(&mut self, apps: &mut [App], plans: &BTreeMap<usize, Plan>, pulling: &BTreeMap<String, String>) -> bool {
         let fresh =
             self.applications.iter().all(|(index, looks)| apps.get(*index).is_some_and(|app| app.looks >= *looks && app.is_known()));
         if !fresh {
@@ -56,7 +64,7 @@ impl Waiter {
         }
         if !self.approved {
             self.approved = true;
-            return match self.approve(apps, ids) {
+            return match self.approve(apps, plans) {
                 Ok(()) => true,
                 Err(answer) => {
                     let _ = self.reply.send(answer);
@@ -66,7 +74,9 @@ impl Waiter {
         }
         self.tell_pulls(pulling);
         self.tell_workloads(apps);
-        let ends: Vec<End> = self.applications.iter().filter_map(|(index, _)| apps.get(*index)).map(end).collect();
+        let ends: Vec<End> =
+            self.applications.iter().filter_map(|(index, _)| apps.get(*index)).map(if self.back { back } else { end }).collect();
+        let ends = self.lose_patience(apps, ends);
         if ends.iter().any(|end| matches!(end, End::Waits)) {
             return true;
         }
@@ -77,7 +87,23 @@ impl Waiter {
         false
     }
 
-    fn approve(&self, apps: &mut [App], ids: &BTreeMap<usize, String>) -> Result<(), Answer> {
+    /// Gives up on applications that have waited for others for too long.
+    fn lose_patience(&mut self, apps: &[App], ends: Vec<End>) -> Vec<End> {
+        let mine = self.applications.iter().filter_map(|(index, _)| apps.get(*index));
+        let waits: Vec<Option<(&App, String)>> =
+            mine.zip(&ends).map(|(app, end)| Some((app, waits_for(app, now())?)).filter(|_| matches!(end, End::Waits))).collect();
+        let busy = ends.iter().zip(&waits).any(|(end, waits)| matches!(end, End::Waits) && waits.is_none());
+        let over = self.patience.is_over(!busy && waits.iter().any(Option::is_some), Instant::now());
+        let given_up = |(end, waits): (End, Option<(&App, String)>)| match waits {
+            Some((app, reason)) if over => {
+                End::Bad(format!("{}: still waits: {reason}; it goes on as soon as that is over", app.config.name))
+            }
+            _ => end,
+        };
+        ends.into_iter().zip(waits).map(given_up).collect()
+    }
+
+    fn approve(&self, apps: &mut [App], plans: &BTreeMap<usize, Plan>) -> Result<(), Answer> {
         for (index, _) in &self.applications {
             let Some(app) = apps.get_mut(*index) else { continue };
             let name = app.config.name.clone();
@@ -86,10 +112,13 @@ impl Waiter {
                 return Err(refusal(message, "set `mode: auto` or `mode: manual` in its Application"));
             }
             let Some(head) = app.head.clone() else { continue };
-            let id = ids.get(index).map_or("unknown", String::as_str);
+            let plan = plans.get(index);
+            let id = plan.map_or("unknown", |plan| plan.id.as_str());
             if let Some(wanted) = self.plan.as_ref().filter(|wanted| *wanted != id) {
-                let message = format!("the plan of `{name}` is {id} by now, not {wanted}: nothing was applied");
-                return Err(refusal(message, "look at the plan again with `driftless plan`"));
+                let mut messages = vec![format!("the plan of `{name}` is {id} by now, not {wanted}: nothing was applied")];
+                messages.extend(plan.map(|plan| app.shown.moved(wanted, plan)).unwrap_or_default());
+                let hint = Some(format!("look at the plan again with `driftless plan {name}`"));
+                return Err(Answer::Error { class: Class::User, messages, hint });
             }
             app.unsaved = true;
             let record = app.reconciler.record_mut();
@@ -156,7 +185,21 @@ fn end(app: &App) -> End {
     }
     let of_head = app.head.as_ref().is_some_and(|head| head.revision == plan.revision);
     if of_head && plan.is_converged() && app.reconciler.observed().in_flight.is_empty() {
-        return End::Good(format!("{name} is Synced and Healthy at {}", short(app.told(&plan.revision))));
+        return match (plan.sync(), plan.health()) {
+            (Sync::Synced, Health::Healthy) => End::Good(format!("{name} is Synced and Healthy at {}", short(app.told(&plan.revision)))),
+            // Its author paused it in Git, and that is how it stands.
+            (Sync::Synced, health) => End::Good(format!("{name} is Synced and {health:?} at {}", short(app.told(&plan.revision)))),
+            (sync, health) => {
+                let differ = match plan.drift.len() {
+                    1 => "1 object drifts".to_owned(),
+                    count => format!("{count} objects drift"),
+                };
+                End::Bad(format!(
+                    "{name} is {sync:?} and {health:?} at {}: {differ}, see `driftless drift {name}`",
+                    short(app.told(&plan.revision))
+                ))
+            }
+        };
     }
     match &app.head {
         Some(head) if of_head && app.reconciler.observed().in_flight.is_empty() => {
@@ -164,6 +207,29 @@ fn end(app: &App) -> End {
         }
         _ => End::Waits,
     }
+}
+
+/// How an application ended for somebody who asked to go back.
+fn back(app: &App) -> End {
+    let name = &app.config.name;
+    let wanted = app.reconciler.observed().record.returned.as_ref();
+    let Some(wanted) = wanted.filter(|_| app.rolled_back().is_some()) else {
+        return End::Bad(format!("{name}: Git asks for something else by now, or somebody asked for another try"));
+    };
+    let Some(plan) = app.plan.as_ref().filter(|plan| plan.revision == wanted.revision) else { return End::Waits };
+    if let Some(failed) = &plan.failed {
+        return End::Bad(format!("{name}: {} failed at {}: {}", failed.object, short(&plan.revision), failed.reason));
+    }
+    let idle = plan.steps.is_empty() && app.reconciler.observed().in_flight.is_empty();
+    let leaves = app.reconciler.observed().live.containers.iter().any(|container| container.leaving && is_of(app, container));
+    match plan.changes.is_empty() && idle && !leaves && plan.health() <= Health::Suspended {
+        true => End::Good(format!("{name} is back at {} and {:?}", short(&plan.revision), plan.health())),
+        false => End::Waits,
+    }
+}
+
+fn is_of(app: &App, container: &Container) -> bool {
+    container.labels.as_ref().is_some_and(|labels| labels.application.as_ref() == Some(&app.config.name))
 }
 
 /// Says what an application waits for that does not come by itself, if it waits for nothing else.
@@ -175,6 +241,9 @@ fn needs_a_person(app: &App, head: &Desired, plan: &Plan) -> Option<String> {
     if head.workloads.is_empty() && app.reconciler.observed().record.prune_all.as_ref() != Some(&head.revision) {
         let refused = plan.held.first()?;
         return Some(format!("{name}: {}: {}", refused.object, refused.reason));
+    }
+    if app.reconciler.observed().record.suspended.is_some() {
+        return Some(format!("{name} is suspended: `driftless resume {name}` ends that"));
     }
     let paused = plan.workloads.iter().find(|workload| workload.health == Health::Suspended && !workload.settled)?;
     let others = plan.workloads.iter().all(|workload| workload.settled || workload.health == Health::Suspended);

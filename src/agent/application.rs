@@ -20,6 +20,7 @@ use crate::report::word::{severities, short};
 use crate::report::{ApplicationStatus, Healed};
 
 use super::external;
+use super::shown::Shown;
 
 /// Something that keeps a revision from being read.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +100,8 @@ pub(super) struct App {
     pub(super) plan: Option<Plan>,
     /// What was healed lately, oldest first.
     pub(super) healed: Vec<Healed>,
+    /// Plans that people may have seen.
+    pub(super) shown: Shown,
     /// The load that is running; and whether to look again after it.
     pub(super) loading: Option<Wanted>,
     pub(super) look_again: bool,
@@ -152,12 +155,16 @@ impl App {
     /// Returns what is kept now, or the earlier revision that has to be loaded first.
     pub(super) fn kept(&self) -> Result<Option<Arc<Desired>>, String> {
         let record = &self.reconciler.observed().record;
-        let instead = match &self.head {
+        let instead = match (self.reconciler.suspended_at(), &self.head) {
             // Until the first look has ended nothing is kept: the newest may not be the one that was healthy last, and
             // going back to that would undo what was begun.
-            None if self.looks == 0 => None,
-            None => record.healthy.last().cloned(),
-            Some(head) => match self.target(head) {
+            (_, None) if self.looks == 0 => None,
+            // Hands off means off: a new revision waits until it is resumed.
+            (Some(revision), head) => {
+                Some(revision.to_owned()).filter(|revision| head.as_ref().is_none_or(|head| head.revision != *revision))
+            }
+            (None, None) => record.healthy.last().cloned(),
+            (None, Some(head)) => match self.target(head) {
                 Target::RolledBack { revision, .. } => Some(revision),
                 Target::Head if head.settings.mode == Mode::Manual && record.approved.as_ref() != Some(&head.revision) => {
                     record.healthy.last().filter(|revision| **revision != head.revision).cloned()
@@ -230,6 +237,7 @@ impl App {
                 self.trouble = None;
                 (self.print, self.moved, self.external) = (print, None, external);
                 self.refused = None;
+                self.reconciler.asked(&desired);
                 let healthy = self.reconciler.observed().record.healthy.last();
                 // Should the new one fail or wait for an approval, the one before is needed at once.
                 if let Some(before) = self.head.replace(desired).filter(|before| Some(&before.revision) == healthy) {
@@ -274,8 +282,10 @@ impl App {
 
     /// Returns the revisions that must not be lost.
     pub(super) fn revisions(&self) -> BTreeSet<String> {
-        let healthy = self.reconciler.observed().record.healthy.iter().cloned();
-        healthy.chain(self.head.as_ref().map(|head| head.revision.clone())).collect()
+        let record = &self.reconciler.observed().record;
+        let stays = record.returned.as_ref().map(|returned| &returned.revision).into_iter();
+        let stays = stays.chain(record.suspended.as_ref().map(|suspended| &suspended.revision));
+        record.healthy.iter().chain(stays).chain(self.head.as_ref().map(|head| &head.revision)).cloned().collect()
     }
 
     /// Returns how the application stands; `pulling` says how far pulls are, by image.
@@ -338,6 +348,9 @@ impl App {
         if let Some(reason) = rolled_back {
             return format!("rolled back: {reason}");
         }
+        if let Some(suspended) = &self.reconciler.observed().record.suspended {
+            return format!("suspended since {}", suspended.at);
+        }
         if let Some(trouble) = &self.trouble {
             return trouble.messages.join(": ");
         }
@@ -370,14 +383,7 @@ pub(super) async fn load(
         Ok(folder) => folder,
         Err(error) => return Loaded::Failed(trouble(&error)),
     };
-    let mut context = Context {
-        application: config.name.clone(),
-        revision: revision.id.clone(),
-        installation,
-        settings: config.settings.clone(),
-        namespace: config.namespace.clone(),
-        format: config.format,
-    };
+    let mut context = context(&config, revision.id.clone(), installation);
     let (tree, policy) = (Arc::new(tree), config.policy.clone());
     let built = loop {
         let (shared, asked, policy) = (tree.clone(), context.clone(), policy.clone());
@@ -418,6 +424,18 @@ async fn exposed(desired: &Desired, docker: &Docker) -> BTreeMap<String, BTreeSe
         }
     }
     exposed
+}
+
+/// Returns what a revision of an application is read for.
+pub(super) fn context(config: &Application, revision: String, installation: Installation) -> Context {
+    Context {
+        application: config.name.clone(),
+        revision,
+        installation,
+        settings: config.settings.clone(),
+        namespace: config.namespace.clone(),
+        format: config.format,
+    }
 }
 
 pub(super) fn trouble(error: &crate::git::Error) -> Trouble {

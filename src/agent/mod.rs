@@ -7,11 +7,14 @@
 mod answer;
 mod application;
 mod clock;
+mod decide;
 mod error;
 mod external;
+mod files;
 mod look;
 mod network;
 mod note;
+mod patience;
 pub mod protocol;
 mod publish;
 mod publisher;
@@ -20,6 +23,7 @@ mod repository;
 mod request;
 mod setup;
 mod share;
+mod shown;
 mod socket;
 mod task;
 mod turn;
@@ -253,7 +257,7 @@ impl Agent {
     /// Answers one request without a running agent: nothing listens, and when it is answered nothing
     /// goes on.
     pub async fn answer(mut self, request: Request, reply: UnboundedSender<Answer>) {
-        self.acts = matches!(request, Request::Apply { .. });
+        self.acts = matches!(request, Request::Apply { .. } | Request::Rollback { .. });
         let finished = reply.clone();
         let _ = self.sender.send(Event::Ask(request, reply));
         self.run(async move {
@@ -273,8 +277,10 @@ impl Agent {
             return BUSY;
         }
         let tries_again = self.apps.iter().any(|app| app.unwritten.is_some() || app.unpublished.is_some());
+        let ends = self.apps.iter().flat_map(|app| app.reconciler.observed().record.overrides.values()).map(|over| over.until.since(now()));
+        let idle = ends.fold(IDLE.saturating_sub(self.read_at.elapsed()), Duration::min);
         match plans().flatten().all(Plan::is_converged) && !tries_again {
-            true => IDLE.saturating_sub(self.read_at.elapsed()).max(BUSY),
+            true => idle.max(BUSY),
             false => WAITING,
         }
     }
@@ -322,6 +328,7 @@ fn new_app(config: Application, source: Source, repository: usize, record: crate
         unpublished: None,
         audit: Vec::new(),
         healed: Vec::new(),
+        shown: Default::default(),
         looks: 0,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::observed::Container;
 use crate::plan::{Drift, Health, Plan};
 use crate::report::Healed;
 use crate::report::word::{drift_line, short};
@@ -14,6 +15,8 @@ use super::{Agent, now};
 const HEALED: usize = 20;
 /// A record that could not be written is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(5);
+/// So many lines of a replica that does not come up are written down.
+const LAST_LINES: u32 = 5;
 
 /// Something worth a line in the history.
 struct Happening {
@@ -38,7 +41,11 @@ impl Agent {
             self.append(index, head, "rolled back", reason).await;
         }
         let gone_back = self.apps.get(index).and_then(super::application::App::rolled_back).is_some();
-        for Happening { kind, message } in happenings(before, &after) {
+        for Happening { kind, mut message } in happenings(before, &after) {
+            if kind == "degraded" {
+                // It leaves soon, and what it said goes with it.
+                message.extend(self.last_words(index, &after).await.into_iter().map(|line| format!("\n  {line}")));
+            }
             let revision = short(&after.revision);
             match kind {
                 "healthy" if gone_back => {
@@ -54,9 +61,30 @@ impl Agent {
         }
     }
 
+    /// Returns the last lines of the replica with which a rollout failed: the one that ended most often.
+    async fn last_words(&self, index: usize, plan: &Plan) -> Vec<String> {
+        let (Some(app), Some(failed)) = (self.apps.get(index), &plan.failed) else { return Vec::new() };
+        let of = |container: &&Container| {
+            let labels = container.labels.as_ref();
+            labels.is_some_and(|labels| labels.object.workload() == failed.object && labels.created_revision == plan.revision)
+        };
+        let containers = app.reconciler.observed().live.containers.iter().filter(of);
+        match containers.max_by_key(|container| (container.restarts, container.created)) {
+            Some(container) => self.docker.last_lines(&container.id, LAST_LINES).await,
+            None => Vec::new(),
+        }
+    }
+
     /// Appends to the history.
     pub(super) async fn append(&mut self, index: usize, revision: String, kind: &str, message: String) {
-        let Some(app) = self.apps.get(index).filter(|_| self.acts) else { return };
+        if self.acts {
+            self.write_down(index, revision, kind, message).await;
+        }
+    }
+
+    /// Appends to the history what a person decided, also while nothing is carried out.
+    pub(super) async fn write_down(&mut self, index: usize, revision: String, kind: &str, message: String) {
+        let Some(app) = self.apps.get(index) else { return };
         let event = store::Event { at: now(), revision, kind: kind.to_owned(), message };
         if let Err(error) = self.store.append(&app.config.name, event).await {
             tracing::warn!(error = %chain(&error).join(": "), "the history cannot be written");

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::Class;
 use crate::report::{HistoryReport, StatusReport};
+use crate::time::Time;
 
 pub use crate::report::{PlanAnswer, PlanRound};
 
@@ -29,16 +30,24 @@ pub enum Request {
         plan: Option<String>,
         /// Permits to remove everything.
         prune_all: bool,
+        /// How long it waits, in seconds, while nothing happens that does not depend on others.
+        wait: u64,
     },
     /// What drifts. The answer is the plan: its `drift` is the report.
     Drift {
         /// Which application.
         application: Option<String>,
+        /// Also looks for files that were changed inside of containers.
+        #[serde(default)]
+        files: bool,
     },
     /// How applications stand.
     Status {
         /// Which application.
         application: Option<String>,
+        /// Answers anew whenever something changes, until nobody listens.
+        #[serde(default)]
+        watch: bool,
     },
     /// What happened to one application, or to all.
     History {
@@ -52,6 +61,40 @@ pub enum Request {
         /// Which application.
         application: String,
     },
+    /// Goes back to a revision that was healthy, and answers when it is done.
+    Rollback {
+        /// Which application.
+        application: String,
+        /// The revision, or its first characters; the last one if there is none.
+        to: Option<String>,
+        /// How long it waits, in seconds, while nothing happens that does not depend on others.
+        wait: u64,
+    },
+    /// How many replicas a workload has: as a patch to Git, or for a while.
+    Scale {
+        /// Which application.
+        application: String,
+        /// Which workload, by its name or the end of its object.
+        workload: String,
+        /// How many.
+        replicas: u32,
+        /// Sets it now, until then, and writes no patch.
+        until: Option<Time>,
+    },
+    /// Keeps hands off an application, or off one of its workloads.
+    Suspend {
+        /// Which application.
+        application: String,
+        /// Which workload, by its name or the end of its object.
+        workload: Option<String>,
+    },
+    /// Takes an application with all its workloads, or one of them, up again.
+    Resume {
+        /// Which application.
+        application: String,
+        /// Which workload, by its name or the end of its object.
+        workload: Option<String>,
+    },
 }
 
 /// What the agent answers.
@@ -64,6 +107,13 @@ pub enum Answer {
     Status(StatusReport),
     /// What happened to one application.
     History(HistoryReport),
+    /// A change to what is in Git, for its author to apply.
+    Patch {
+        /// The file, from the top of the repository.
+        file: String,
+        /// The change, as a unified diff.
+        patch: String,
+    },
     /// What happens while `apply` runs.
     Progress(Progress),
     /// The request is done; the exit code is for the command line.

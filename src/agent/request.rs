@@ -1,18 +1,21 @@
 //! Requests of the command line, as the loop sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::host::Class;
 use crate::name::Name;
+use crate::plan::Plan;
 use crate::report::StatusReport;
 use crate::report::word::{finding_line, short};
 
 use super::answer::{Question, Reply, Waiter};
 use super::application::{App, Wanted, chain};
+use super::patience::Patience;
 use super::protocol::{Answer, Request};
 use super::share::Orphan;
 use super::view::history;
-use super::{Agent, now};
+use super::{Agent, files, now};
 
 impl Agent {
     /// Takes in a request. What needs a fresh look is answered by a later turn.
@@ -20,9 +23,13 @@ impl Agent {
         let application = match &request {
             Request::Plan { application, .. }
             | Request::Apply { application, .. }
-            | Request::Drift { application }
-            | Request::Status { application } => application.clone(),
-            Request::Retry { application } => Some(application.clone()),
+            | Request::Drift { application, .. }
+            | Request::Status { application, .. } => application.clone(),
+            Request::Retry { application }
+            | Request::Rollback { application, .. }
+            | Request::Scale { application, .. }
+            | Request::Suspend { application, .. }
+            | Request::Resume { application, .. } => Some(application.clone()),
             Request::History { application, .. } => application.clone(),
         };
         let indexes = match self.indexes(application.as_deref()) {
@@ -30,22 +37,13 @@ impl Agent {
             Err(answer) => return drop(reply.send(answer)),
         };
         match request {
-            Request::Apply { plan, prune_all, .. } => {
+            Request::Status { watch: true, .. } => self.watch(&indexes, reply),
+            Request::Apply { plan, prune_all, wait, .. } => {
                 let applications = indexes.iter().map(|index| (*index, self.fresh(*index))).collect();
                 indexes.iter().for_each(|index| self.look(*index));
-                self.waiters.push(Waiter { reply, applications, plan, prune_all, approved: false, said: Default::default() });
-            }
-            Request::Retry { .. } => {
-                for index in indexes {
-                    let Some(app) = self.apps.get_mut(index) else { continue };
-                    let failed = app.retry();
-                    app.unsaved = true;
-                    let outcome =
-                        if failed { "the last revision is tried again" } else { "no rollout has failed: there is nothing to try again" };
-                    let message = format!("{}: {outcome}", app.config.name);
-                    let _ = reply.send(Answer::Done { exit_code: 0, message });
-                }
-                self.stale = true;
+                let patience = Patience::new(Duration::from_secs(wait));
+                let said = Default::default();
+                self.waiters.push(Waiter { reply, applications, plan, prune_all, approved: false, back: false, said, patience });
             }
             Request::History { limit, .. } => self.tell_history(&indexes, limit, reply),
             request => {
@@ -54,6 +52,30 @@ impl Agent {
                 self.questions.push((request, reply, self.reading.next()));
             }
         }
+    }
+
+    /// Answers how applications stand whenever that changes, from what readers are told.
+    fn watch(&self, indexes: &[usize], reply: Reply) {
+        let names: BTreeSet<Name> = indexes.iter().filter_map(|index| Some(self.apps.get(*index)?.config.name.clone())).collect();
+        let mut told = self.snapshot.subscribe();
+        tokio::spawn(async move {
+            let mut last = None;
+            loop {
+                let snapshot = told.borrow_and_update().clone();
+                let mut report = snapshot.status();
+                report.applications.retain(|status| names.contains(&status.name));
+                if snapshot.looked && last.as_ref() != Some(&report) {
+                    if reply.send(Answer::Status(report.clone())).is_err() {
+                        return;
+                    }
+                    last = Some(report);
+                }
+                tokio::select! {
+                    changed = told.changed() => if changed.is_err() { return },
+                    () = reply.closed() => return,
+                }
+            }
+        });
     }
 
     /// Answers what happened, which needs neither the engine nor the loop.
@@ -79,7 +101,7 @@ impl Agent {
         self.apps.get(index).map_or(0, |app| app.looks + if looks(app) { 2 } else { 1 })
     }
 
-    fn indexes(&self, application: Option<&str>) -> Result<Vec<usize>, Answer> {
+    pub(super) fn indexes(&self, application: Option<&str>) -> Result<Vec<usize>, Answer> {
         let Some(wanted) = application else { return Ok((0..self.apps.len()).collect()) };
         match self.apps.iter().position(|app| app.config.name.as_str() == wanted) {
             Some(index) => Ok(vec![index]),
@@ -92,34 +114,34 @@ impl Agent {
     }
 
     /// Answers what can be answered now.
-    pub(super) fn answer_all(&mut self) {
+    pub(super) async fn answer_all(&mut self) {
         // While the host is read, plans may be of the past.
         if !self.reading.runs() {
             let pulling = self.docker.pulling();
             let mut waiters = std::mem::take(&mut self.waiters);
             waiters.retain_mut(|waiter| {
-                let ids = if waiter.compares() { self.plan_ids(waiter) } else { BTreeMap::new() };
-                !waiter.reply.is_closed() && waiter.advance(&mut self.apps, &ids, &pulling)
+                let plans = if waiter.compares() { self.head_plans(waiter) } else { BTreeMap::new() };
+                !waiter.reply.is_closed() && waiter.advance(&mut self.apps, &plans, &pulling)
             });
             waiters.append(&mut self.waiters);
             self.waiters = waiters;
         }
         for (request, reply, snapshot) in std::mem::take(&mut self.questions) {
             let waits = self.away.is_none() && !self.reading.has(snapshot);
-            if waits || !self.reply(&request, &reply) {
+            if waits || !self.decide(&request, &reply).await && !self.reply(&request, &reply) {
                 self.questions.push((request, reply, snapshot));
             }
         }
     }
 
-    /// Returns the ids of the plans that lead to what Git has, as `plan` shows them.
-    fn plan_ids(&self, waiter: &Waiter) -> BTreeMap<usize, String> {
-        let id = |index: usize| Some((index, self.question(index)?.ok()?.plan.id));
-        waiter.applications.iter().filter_map(|(index, _)| id(*index)).collect()
+    /// Returns the plans that lead to what Git has, as `plan` shows them.
+    fn head_plans(&self, waiter: &Waiter) -> BTreeMap<usize, Plan> {
+        let plan = |index: usize| Some((index, self.question(index)?.ok()?.plan));
+        waiter.applications.iter().filter_map(|(index, _)| plan(*index)).collect()
     }
 
     /// Answers a question; returns whether it could.
-    fn reply(&self, request: &Request, reply: &Reply) -> bool {
+    fn reply(&mut self, request: &Request, reply: &Reply) -> bool {
         if let Some(messages) = &self.away {
             let hint = Some("is the engine running? what is published is served on".to_owned());
             let _ = reply.send(Answer::Error { class: Class::Host, messages: messages.clone(), hint });
@@ -127,8 +149,9 @@ impl Agent {
         }
         let (application, rounds) = match request {
             Request::Plan { application, rounds } => (application, *rounds),
-            Request::Drift { application } | Request::Status { application } => (application, false),
-            Request::Apply { .. } | Request::Retry { .. } | Request::History { .. } => return true,
+            Request::Drift { application, .. } | Request::Status { application, .. } => (application, false),
+            // A decision waits for nothing but the first look.
+            _ => return false,
         };
         let indexes = self.indexes(application.as_deref()).unwrap_or_default();
         // Nothing is known of an application whose first look has not ended.
@@ -150,7 +173,16 @@ impl Agent {
             return true;
         }
         let questions: Vec<Result<Question, Answer>> = indexes.iter().filter_map(|index| self.question(*index)).collect();
+        for (index, question) in indexes.iter().zip(&questions) {
+            if let (Some(app), Ok(question)) = (self.apps.get_mut(*index), question) {
+                app.shown.note(&question.plan);
+            }
+        }
         let reply = reply.clone();
+        if matches!(request, Request::Drift { files: true, .. }) {
+            tokio::spawn(files::answer(self.docker.clone(), questions, reply));
+            return true;
+        }
         tokio::task::spawn_blocking(move || {
             for question in questions {
                 let answer = match question {

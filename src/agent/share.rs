@@ -83,6 +83,7 @@ impl Agent {
     /// Returns the last snapshot, with each container counted as that of the application that has its object by now.
     pub(super) fn seen(&self) -> Option<Live> {
         let mut live = self.live.clone()?;
+        self.apps.iter().for_each(|app| live.recognise(&app.reconciler.observed().known, &app.reconciler.observed().traffic));
         let mut adopted = BTreeMap::new();
         for app in &self.apps {
             for (id, makers) in &app.reconciler.observed().record.adopted {

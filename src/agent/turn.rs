@@ -10,7 +10,7 @@ use crate::git::Revision;
 use crate::host::{Class, Step};
 use crate::metric::Metric;
 use crate::name::Name;
-use crate::observed::{Live, Traffic};
+use crate::observed::{Container, Live, Traffic};
 use crate::plan::cared_for;
 use crate::probe::Wanted as Probed;
 use crate::reconcile::Round;
@@ -69,8 +69,11 @@ impl Agent {
         }
         self.read();
         let acknowledged = self.publisher.acknowledged();
-        if let Some(live) = self.seen() {
-            self.apps.iter_mut().for_each(|app| restore(app, &live, self.publisher.current()));
+        if let Some(mut live) = self.seen() {
+            for app in &mut self.apps {
+                restore(app, &live, self.publisher.current());
+                live.recognise(&app.reconciler.observed().known, &app.reconciler.observed().traffic);
+            }
             // Who has what is settled with the snapshot that is planned with.
             let live = if self.reading.runs() { live } else { self.share(live).await };
             let probing = self.prober.results();
@@ -98,7 +101,7 @@ impl Agent {
         }
         self.metrics.time(Metric::Reconcile, &[], began.elapsed());
         self.tell_readers();
-        self.answer_all();
+        self.answer_all().await;
         self.planned();
     }
 
@@ -183,6 +186,7 @@ impl Agent {
             self.store(index).await;
         }
         let app = &mut self.apps[index];
+        app.shown.note(&round.plan);
         app.plan = Some(round.plan);
         let rolled_back = app.rolled_back().filter(|_| was_rolled_back.is_none());
         for step in round.start {
@@ -254,7 +258,10 @@ fn restore(app: &mut App, live: &Live, published: Option<&Published>) {
 /// Returns who of an application had joined and left when its state was published.
 pub(super) fn served_before(application: &Name, live: &Live, published: &Published) -> Traffic {
     let mine = |container: &str| {
-        let labels = live.container(container).and_then(|container| container.labels.as_ref());
+        let container = live.container(container);
+        let claimed =
+            |container: &'_ Container| container.labels.clone().or(container.claims.as_ref().map(|claimed| claimed.labels.clone()));
+        let labels = container.and_then(claimed);
         labels.is_some_and(|labels| labels.application.as_ref() == Some(application))
     };
     let joined = published.joined.iter().filter(|(_, joined)| mine(&joined.container));

@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::hear::{End, end, refused};
 use super::progress::View;
 use super::session::{Question, ask};
-use super::target::{AloneFlags, FolderFlags, OutputFlags, Target};
+use super::target::{AloneFlags, FolderFlags, OutputFlags, Target, WaitFlags};
 
 /// How often the view is drawn anew, so that seconds count up.
 const FRAME: Duration = Duration::from_millis(200);
@@ -24,7 +24,8 @@ const EXAMPLES: &str = "Examples:
   driftless apply ./deploy             a folder as it is now, without an agent
 
 It returns 0 when the application is Synced and Healthy, and 1 when it was refused, has failed, was
-rolled back, or host or Git are out of reach. Interrupting it does not interrupt a running agent.";
+rolled back, host or Git are out of reach, or nothing but waiting for others happened for --wait.
+Interrupting it does not interrupt a running agent.";
 
 /// Apply the plan and wait until it is done
 ///
@@ -46,6 +47,9 @@ pub(super) struct Apply {
     prune_all: bool,
 
     #[command(flatten)]
+    wait: WaitFlags,
+
+    #[command(flatten)]
     output: OutputFlags,
 
     #[command(flatten)]
@@ -57,7 +61,8 @@ pub(super) struct Apply {
 
 pub(super) async fn run(context: &Context, arguments: &Apply) -> Result<Exit, Error> {
     let target = Target::parse(arguments.target.as_deref());
-    let request = Request::Apply { application: target.name(), plan: arguments.plan.clone(), prune_all: arguments.prune_all };
+    let (plan, wait) = (arguments.plan.clone(), arguments.wait.wait.as_secs());
+    let request = Request::Apply { application: target.name(), plan, prune_all: arguments.prune_all, wait };
     let question =
         Question { command: "apply", target: &target, config: arguments.alone.config.as_deref(), folder: Some(&arguments.folder) };
     let answers = ask(context, &question, request).await?;
@@ -73,7 +78,7 @@ pub(super) async fn run(context: &Context, arguments: &Apply) -> Result<Exit, Er
 }
 
 /// Shows what happens until the last answer.
-async fn watch(context: &Context, mut answers: Answers) -> Result<End, Error> {
+pub(super) async fn watch(context: &Context, mut answers: Answers) -> Result<End, Error> {
     let mut view = View::new(context.ui);
     let mut errors = None;
     let mut frame = tokio::time::interval(FRAME);

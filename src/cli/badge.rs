@@ -53,7 +53,7 @@ pub(super) async fn run(context: &Context, arguments: &Badge) -> Result<Exit, Er
         }
     };
     let target = Target::named(Some(&arguments.application));
-    let request = Request::Status { application: target.name() };
+    let request = Request::Status { application: target.name(), watch: false };
     let question = Question { command: "badge", target: &target, config: arguments.alone.config.as_deref(), folder: None };
     let answers = ask(context, &question, request).await?;
     let end = hear(context, answers, |answer| {

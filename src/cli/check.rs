@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::config::{Application, EnforceFlag};
+use crate::config::{self, Application, EnforceFlag};
 use crate::finding::refuses;
 use crate::git::Location;
 use crate::policy::Policy;
@@ -26,7 +26,7 @@ It exits with 1 if anything is an error. Warnings and notes never change the exi
 /// Check manifests, without Docker or network
 ///
 /// Everything that is wrong is shown in one run, with its place, its line and what to write instead. Each PATH is read as one
-/// application: a folder, or a single file.
+/// application: a folder, or a single file. Application documents, as `driftless agent --config` takes them, are checked as such.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Check {
@@ -45,6 +45,12 @@ pub(super) struct Check {
 pub(super) async fn run(context: &Context, arguments: &Check) -> Result<Exit, Error> {
     let mut findings = Findings::default();
     for path in &arguments.paths {
+        if path.exists()
+            && let Some(checked) = config::check(path)?
+        {
+            findings.add_checked(checked);
+            continue;
+        }
         let policy = Policy { enforce: arguments.enforce.into(), ..Policy::default() };
         let application = Application { policy, ..application(path)? };
         findings.add(path, &read(&context.flags, path, &application).await?);

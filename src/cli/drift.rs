@@ -15,6 +15,7 @@ use super::target::{AloneFlags, Format, Gap, OutputFlags, Target};
 const EXAMPLES: &str = "Examples:
   driftless drift                      of all applications
   driftless drift shop -o json         for programs
+  driftless drift shop --files         also files that were changed inside of containers
   driftless drift --exit-code          for a cron job: 3 if anything drifts";
 
 /// Show what was changed by hand, field by field
@@ -27,6 +28,10 @@ pub(super) struct Drift {
     /// Application; all if absent
     #[arg(value_name = "APP")]
     application: Option<String>,
+
+    /// Look for files that were changed inside of containers, too: slower, and never healed
+    #[arg(long)]
+    files: bool,
 
     /// Exit with 3 if anything drifts
     #[arg(long)]
@@ -41,7 +46,7 @@ pub(super) struct Drift {
 
 pub(super) async fn run(context: &Context, arguments: &Drift) -> Result<Exit, Error> {
     let target = Target::named(arguments.application.as_deref());
-    let request = Request::Drift { application: target.name() };
+    let request = Request::Drift { application: target.name(), files: arguments.files };
     let question = Question { command: "drift", target: &target, config: arguments.alone.config.as_deref(), folder: None };
     let answers = ask(context, &question, request).await?;
     let mut exit = Exit::Done;

@@ -51,6 +51,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A file cannot be written.
+    #[error("failed to write `{}`", path.display())]
+    Write {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The manifests of a folder have errors, which are shown above.
     #[error("failed to {command} `{}`: its manifests have errors", path.display())]
     Manifests {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::{Application, Flags};
+use crate::config::{Application, Checked, Flags};
 use crate::desired::{Desired, Installation};
 use crate::finding::Finding;
 use crate::git;
@@ -79,6 +79,12 @@ impl Findings {
             finding.place.file = file;
             self.all.push(finding);
         }
+    }
+
+    /// Adds what was found in Application documents.
+    pub(super) fn add_checked(&mut self, checked: Checked) {
+        self.texts.extend(checked.texts);
+        self.all.extend(checked.findings);
     }
 
     /// Returns the findings with their lines.

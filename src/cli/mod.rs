@@ -9,12 +9,14 @@ mod apply;
 mod badge;
 mod check;
 mod client;
+mod completions;
 mod drift;
 mod error;
 mod exit;
 mod folder;
 mod hear;
 mod history;
+mod init;
 mod log;
 mod panic;
 mod plan;
@@ -22,12 +24,16 @@ mod policy;
 mod progress;
 mod retry;
 mod review;
+mod rollback;
+mod scale;
 mod serve;
 mod session;
 mod status;
+mod suspend;
 mod target;
 mod ui;
 mod uninstall;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -45,7 +51,7 @@ const EXIT_CODES: &str = "Exit codes:
   0   done, or in sync
   1   you must act: errors, a refusal, a failed rollout, host or repository out of reach
   2   the command line makes no sense
-  3   changes are pending (`plan`, `drift` and `review` with --exit-code)
+  3   changes are pending (`plan`, `drift`, `review` and `status` with --exit-code)
   70  a bug of driftless";
 
 /// What is in Git is what runs on Docker
@@ -71,6 +77,7 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
     Check(check::Check),
     Plan(plan::Plan),
     Apply(apply::Apply),
@@ -79,8 +86,13 @@ enum Command {
     History(history::History),
     Retry(retry::Retry),
     Review(review::Review),
+    Rollback(rollback::Rollback),
+    Scale(scale::Scale),
+    Suspend(suspend::Suspend),
+    Resume(suspend::Resume),
     Badge(badge::Badge),
     Policy(policy::Policy),
+    Completions(completions::Completions),
     Agent(agent::Agent),
     Serve(serve::Serve),
     Uninstall(uninstall::Uninstall),
@@ -139,6 +151,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be started");
     let exit = runtime.block_on(async {
         match command {
+            Command::Init(arguments) => init::run(context, &arguments).await,
             Command::Check(arguments) => check::run(context, &arguments).await,
             Command::Plan(arguments) => plan::run(context, &arguments).await,
             Command::Apply(arguments) => apply::run(context, &arguments).await,
@@ -149,6 +162,11 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
             Command::Policy(arguments) => policy::run(context, &arguments),
             Command::Retry(arguments) => retry::run(context, &arguments).await,
             Command::Review(arguments) => review::run(context, &arguments).await,
+            Command::Rollback(arguments) => rollback::run(context, &arguments).await,
+            Command::Scale(arguments) => scale::run(context, &arguments).await,
+            Command::Suspend(arguments) => suspend::suspend(context, &arguments).await,
+            Command::Resume(arguments) => suspend::resume(context, &arguments).await,
+            Command::Completions(arguments) => completions::run(context, &arguments),
             Command::Agent(arguments) => agent::run(context, &arguments).await,
             Command::Serve(arguments) => serve::run(context, &arguments).await,
             Command::Uninstall(arguments) => uninstall::run(context, &arguments).await,

@@ -233,7 +233,7 @@ fn folder(clone: &Checkout, arguments: &Review) -> Result<Application, Error> {
 /// Asks the running agent how an application stands.
 async fn live(context: &Context, name: &Name) -> Result<LiveReview, Error> {
     let path = context.flags.socket();
-    let request = Request::Drift { application: Some(name.to_string()) };
+    let request = Request::Drift { application: Some(name.to_string()), files: false };
     let hint = "start `driftless agent`, name its socket with --socket, or leave out --live".to_owned();
     let Some(mut answers) = client::ask(&path, &request).await? else { return Err(Error::NoAgent { path, hint }) };
     let mut found = None;

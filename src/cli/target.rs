@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::config::{Application, SettingFlags};
 use crate::git::Location;
+use crate::time::parse_duration;
 
 use super::error::Error;
 
@@ -64,6 +66,18 @@ pub struct FolderFlags {
     /// How it is kept.
     #[command(flatten)]
     pub settings: SettingFlags,
+}
+
+/// How long a command waits for others.
+#[derive(Debug, Clone, Args)]
+pub struct WaitFlags {
+    /// How long to wait for what others must do: an image that is still built, a host in the way
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub wait: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "write it with a unit, as in `90s` or `5m`".to_owned())
 }
 
 /// What a command is about.

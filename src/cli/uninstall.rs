@@ -56,11 +56,13 @@ pub(super) async fn run(context: &Context, arguments: &Uninstall) -> Result<Exit
     let docker = Docker::connect(flags.docker.as_deref(), &prepared.options().installation).await?;
     let names: Vec<String> = serve::read_published(options).map(|published| published.zone.names()).unwrap_or_default();
     let stopped = serve::stop(options).await?;
+    context.ui.say(match arguments.containers {
+        true => "Removing fronts, containers, networks and delivered files; each container has its grace period to stop in",
+        false => "Removing fronts",
+    });
     let Removed { fronts, containers, networks, volumes } = docker.uninstall(arguments.containers).await?;
     // Whoever starts `serve` alone must not bring names back that lead nowhere.
-    for file in [options.published(), options.fallback(), options.acknowledged()] {
-        let _ = std::fs::remove_file(file);
-    }
+    options.forget();
     let report = Report { version: VERSION, stopped, fronts, containers, networks, volumes, names };
     context.ui.data(&match arguments.output.output {
         Format::Text => report.lines("", arguments.containers),

@@ -14,5 +14,5 @@ pub use application::{Application, Forge, ForgeKind, INTERVAL};
 pub use document::API_VERSION_LINE;
 pub use error::Error;
 pub use flag::{Flags, Http, LogFormat};
-pub use select::{ApplicationFlags, AuthFlags, EnforceFlag, SettingFlags, parse_files, read};
+pub use select::{ApplicationFlags, AuthFlags, Checked, EnforceFlag, SettingFlags, check, parse_files, read};
 pub use state::State;

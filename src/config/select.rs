@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::desired::{Compose, Mode, OnFailure, Settings};
-use crate::finding::refuses;
+use crate::finding::{Finding, refuses};
 use crate::git::{Auth, Location};
 use crate::manifest::Format;
 use crate::name::{Name, dns_label};
@@ -305,6 +305,39 @@ pub fn parse_files(path: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<Vec<Appl
         return Err(Error::Refused { path: path.to_owned(), findings, texts: files.iter().map(text).collect() });
     }
     Ok(applications)
+}
+
+/// What is wrong with Application documents, and the texts of the files that it is about.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// The findings.
+    pub findings: Vec<Finding>,
+    /// The files by name, with what may be secret left out.
+    pub texts: Vec<(String, String)>,
+}
+
+/// Checks a file of Application documents, or a folder of such files; `None` if it holds something else.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn check(path: &Path) -> Result<Option<Checked>, Error> {
+    let mut files = Vec::new();
+    for file in list(path)? {
+        let bytes = fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
+        files.push((file, bytes));
+    }
+    let is_ours = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("apiVersion:"));
+        lines.any(|version| version.trim().trim_matches(['"', '\'']).starts_with("driftless.dev/"))
+    };
+    if !files.iter().any(|(_, bytes)| is_ours(bytes)) {
+        return Ok(None);
+    }
+    let (_, findings) = parse(&files);
+    let text = |(file, bytes): &(PathBuf, Vec<u8>)| (file.display().to_string(), masked(&String::from_utf8_lossy(bytes)));
+    Ok(Some(Checked { findings, texts: files.iter().map(text).collect() }))
 }
 
 /// Returns the file itself, or the visible YAML files of a folder by name.

@@ -106,6 +106,22 @@ impl Docker {
         self.inner.client.update_container(container, update).await.during("update", name)
     }
 
+    /// Gives a container that somebody renamed its name back; the mark of one that leaves stays.
+    pub(super) async fn rename(&self, container: &str) -> Result<(), Error> {
+        let found = self.inspect_present("rename", container).await?;
+        let marks = found.config.as_ref().and_then(|config| config.labels.as_ref());
+        let labels = marks.and_then(label::read_container);
+        let (Some(marks), Some(labels)) = (marks, labels) else { return Ok(()) };
+        let wanted = marks.get(label::NAME).cloned().unwrap_or_else(|| name::expected(&labels));
+        let id = found.id.as_deref().unwrap_or_default();
+        let (base, leaves) = name::without_mark(answer::name_of(&found), id);
+        if base == wanted {
+            return Ok(());
+        }
+        let options = RenameContainerOptions { name: if leaves { name::leaving(&wanted, id) } else { wanted } };
+        self.inner.client.rename_container(container, options).await.during("rename", answer::name_of(&found))
+    }
+
     /// Marks a container as leaving: without restart policy, and renamed. Both are read back.
     pub(super) async fn leave(&self, container: &str) -> Result<(), Error> {
         let Some(found) = self.inspect_own("mark as leaving", container).await? else { return Ok(()) };

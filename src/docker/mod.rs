@@ -9,6 +9,7 @@ mod answer;
 mod archive;
 mod body;
 mod change;
+mod changed;
 mod connect;
 mod content;
 mod create;
@@ -21,6 +22,7 @@ mod hook;
 mod host;
 mod image;
 mod label;
+mod log;
 mod name;
 mod network;
 mod option;
@@ -44,6 +46,7 @@ use address::Addresses;
 use error::During;
 use watch::Watch;
 
+pub use changed::FileChange;
 pub use error::Error;
 pub use event::Event;
 pub use uninstall::Removed;
@@ -115,6 +118,7 @@ impl Docker {
             Step::Unpause { container, .. } => self.unpause(container).await,
             Step::Update { object, container } => self.update(object, container, desired).await,
             Step::Connect { object, container, network } => self.connect_container(object, container, network, desired).await,
+            Step::Rename { container, .. } => self.rename(container).await,
             // Who is given connections is not the engine's business.
             Step::Join { .. } | Step::Withdraw { .. } => Ok(()),
             Step::Leave { container, .. } => self.leave(container).await,

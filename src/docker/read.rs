@@ -16,7 +16,7 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use crate::desired::{NetworkOptions, VolumeOptions};
 use crate::name::ObjectId;
-use crate::observed::{Container, Health, Labels, Live, Network, State, Volume};
+use crate::observed::{Claimed, Container, Health, Labels, Live, Network, State, Volume};
 use crate::time::Time;
 
 use super::answer::{
@@ -127,7 +127,13 @@ impl Docker {
         container.leaving = marked && restart_policy(&found) == "no";
         container.impostor = labels.is_none();
         container.stopped_by_hand = self.stopped_by_hand(&container);
-        if let Some(labels) = &labels {
+        let claimed = label::read_container(marks).filter(|_| labels.is_none());
+        container.claims = claimed.map(|labels| {
+            let name = marks.get(label::NAME).cloned().unwrap_or_else(|| name::expected(&labels));
+            Box::new(Claimed { labels, name })
+        });
+        let known = labels.as_ref().or(container.claims.as_ref().map(|claimed| &claimed.labels)).cloned();
+        if let Some(labels) = &known {
             let image = self.image_config(found.image.as_deref().unwrap_or_default()).await?;
             container.fields = field::fields(&found, labels, &image, volumes);
             self.remember_address(&found, labels);
@@ -232,6 +238,7 @@ fn foreign(listed: &ContainerSummary) -> Container {
         name: listed.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default(),
         labels: None,
         impostor: false,
+        claims: None,
         state: listed_state(listed),
         leaving: false,
         created: Time(listed.created.unwrap_or_default() * 1000),
@@ -239,6 +246,7 @@ fn foreign(listed: &ContainerSummary) -> Container {
         finished: None,
         stopped_by_hand: None,
         restarts: 0,
+        exit_code: None,
         image: listed.image.clone().unwrap_or_default(),
         image_id: listed.image_id.clone().unwrap_or_default(),
         addresses: match listed.state {
@@ -266,6 +274,7 @@ fn own(found: &ContainerInspectResponse, volumes: &Volumes<'_>) -> Container {
         name: name_of(found).to_owned(),
         labels: None,
         impostor: false,
+        claims: None,
         state: inspected_state(found),
         leaving: false,
         created: time(found.created.as_ref()).unwrap_or_default(),
@@ -273,6 +282,11 @@ fn own(found: &ContainerInspectResponse, volumes: &Volumes<'_>) -> Container {
         finished: time(state.and_then(|state| state.finished_at.as_ref())),
         stopped_by_hand: None,
         restarts: found.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+        exit_code: match inspected_state(found) {
+            State::Exited(code) => Some(code),
+            State::Restarting => state.and_then(|state| state.exit_code).and_then(|code| i32::try_from(code).ok()),
+            _ => None,
+        },
         image: config.and_then(|config| config.image.clone()).unwrap_or_default(),
         image_id: found.image.clone().unwrap_or_default(),
         addresses: match is_up(found) {

@@ -13,6 +13,7 @@ mod known;
 mod location;
 mod mirror;
 mod netrc;
+mod origin;
 mod read;
 mod remote;
 mod watch;
@@ -40,6 +41,7 @@ pub use checkout::{Checkout, Range};
 pub use error::Error;
 pub use known::{HostKey, HostKeyError, Server};
 pub use location::{Location, LocationError, path_name};
+pub use origin::{Origin, origin_of};
 pub use watch::{Watching, jitter};
 
 /// How long a fetch may take, with waiting for an earlier one.

@@ -3,7 +3,6 @@
 const events = new EventSource("api/v1/events");
 let busy = false;
 let again = false;
-let first = true;
 async function refresh() {
   if (busy) { again = true; return; }
   busy = true;
@@ -19,8 +18,5 @@ async function refresh() {
   busy = false;
   if (again) { again = false; refresh(); }
 }
-events.addEventListener("status", () => {
-  // The first event says what the page says already.
-  if (first) { first = false; } else { refresh(); }
-});
-events.addEventListener("error", () => { first = false; });
+// The first event may say more than the page, which was made a moment earlier.
+events.addEventListener("status", refresh);

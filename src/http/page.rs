@@ -117,8 +117,8 @@ fn plan(answer: &PlanAnswer) -> String {
     let steps = plan.steps.iter().map(|step| vec![word::step(&step.step.to_string()), step.reason.clone()]);
     let drift = plan.drift.iter().flat_map(|drift| {
         let healed = if drift.healed { "is being healed" } else { "only reported" };
-        let since = drift.since.map(word::time).unwrap_or_default();
-        let head = vec![drift.object.clone(), drift.what.as_str().to_owned(), String::new(), healed.to_owned(), since];
+        let since = drift.since.map(|since| format!(", since {}", word::time(since))).unwrap_or_default();
+        let head = vec![drift.object.clone(), drift.what.as_str().to_owned(), String::new(), String::new(), healed.to_owned() + &since];
         let fields = drift.fields.iter().map(|field| {
             let (expected, actual) = (word::value(field.expected.as_deref()), word::value(field.actual.as_deref()));
             vec![String::new(), field.path.clone(), expected, actual, String::new()]
@@ -127,7 +127,7 @@ fn plan(answer: &PlanAnswer) -> String {
     });
     table(&format!("Plan {}", plan.id), &["object", "action, field", "old", "new", "why"], changes)
         + &table("Steps that are safe now", &["step", "why"], steps)
-        + &table("Drift", &["object", "what, field", "expected", "actual", "since"], drift)
+        + &table("Drift", &["object", "what, field", "expected", "actual", ""], drift)
 }
 
 fn state(bad: bool) -> &'static str {

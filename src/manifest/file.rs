@@ -7,6 +7,36 @@ use super::{Entry, Format, Tree};
 
 const COMPOSE: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 
+/// Returns the folders of a tree that could be an application's: each that holds a Compose file, and the
+/// topmost of those that hold Kubernetes objects; the tree itself is `.`.
+pub fn folders(tree: &Tree) -> Vec<String> {
+    let visible = tree.files.iter().filter(|(path, _)| !path.split('/').any(|part| part.starts_with('.')));
+    let (mut compose, mut kubernetes): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    for (path, entry) in visible {
+        let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
+        let Entry::File { bytes, .. } = entry else { continue };
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        let has = |key: &str| text.lines().any(|line| line.starts_with(key));
+        if COMPOSE.contains(&name) {
+            compose.push(folder.to_owned());
+        } else if (name.ends_with(".yaml") || name.ends_with(".yml")) && has("apiVersion:") && has("kind:") {
+            kubernetes.push(folder.to_owned());
+        }
+    }
+    let below = |folder: &str, top: &str| top == "." || folder == top || folder.strip_prefix(top).is_some_and(|rest| rest.starts_with('/'));
+    kubernetes.sort_by_key(|folder| (folder.matches('/').count(), folder.clone()));
+    let mut found: Vec<String> = Vec::new();
+    for folder in kubernetes {
+        if !found.iter().any(|top| below(&folder, top)) {
+            found.push(folder);
+        }
+    }
+    found.extend(compose);
+    found.sort();
+    found.dedup();
+    found
+}
+
 /// Returns the numbers of the Compose files of a folder, the base before its `.override`; `None` if the
 /// folder is read as Kubernetes manifests.
 pub fn compose(tree: &Tree, format: Format, sink: &Sink) -> Option<Vec<u32>> {

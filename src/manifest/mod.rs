@@ -11,6 +11,7 @@ pub mod judge;
 mod kubernetes;
 pub mod load;
 pub mod node;
+pub mod patch;
 pub mod scalar;
 pub mod sink;
 pub mod tree;

@@ -8,6 +8,8 @@ use crate::hash::ContentHash;
 use crate::name::{Kind, Name, ObjectId};
 use crate::time::Time;
 
+use super::traffic::Traffic;
+
 /// One snapshot of what the host has: everything, ours or not, because a foreign container may hold a
 /// name, a port or an address.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,6 +43,9 @@ pub struct Container {
     pub labels: Option<Labels>,
     /// Carries some of our labels, but not as we would have created it: foreign, and reported.
     pub impostor: bool,
+    /// What its labels say, if its name is another than the one that goes with them: somebody renamed it, or
+    /// copied it.
+    pub claims: Option<Box<Claimed>>,
     /// What it does.
     pub state: State,
     /// It is marked as leaving: renamed and without restart policy. Only set if both are so.
@@ -56,6 +61,8 @@ pub struct Container {
     pub stopped_by_hand: Option<Time>,
     /// How many times the engine restarted it by policy, counted across manual starts.
     pub restarts: u32,
+    /// The code with which it last ended, while it does not run.
+    pub exit_code: Option<i32>,
     /// The image's name, as it was created with.
     pub image: String,
     /// The image's id.
@@ -94,6 +101,15 @@ pub struct Field {
     pub value: String,
     /// It comes from the image or is the engine's default, so nobody asked for it.
     pub inherited: bool,
+}
+
+/// What the labels of a container say that has another name than goes with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The labels.
+    pub labels: Labels,
+    /// The name that goes with them.
+    pub name: String,
 }
 
 /// What our labels on a container, network or volume say.
@@ -184,6 +200,11 @@ impl Container {
         self.state == State::Running
     }
 
+    /// Returns the name that it should have, if it is ours and somebody renamed it.
+    pub fn renamed(&self) -> Option<&str> {
+        self.claims.as_ref().filter(|_| self.labels.is_some()).map(|claimed| claimed.name.as_str())
+    }
+
     /// Tells whether Docker could still start or resume it, so that it must be counted as a user of
     /// what it mounts and publishes.
     pub fn may_run(&self) -> bool {
@@ -202,6 +223,18 @@ impl Container {
 }
 
 impl Live {
+    /// Recognises containers of ours that somebody renamed. A copy has the same labels; but the engine's id
+    /// of one that was seen under its name, or was given connections, is known, and no other container has it.
+    pub fn recognise(&mut self, known: &BTreeSet<String>, traffic: &Traffic) {
+        for container in &mut self.containers {
+            let Some(claimed) = container.claims.as_ref().filter(|_| container.labels.is_none()) else { continue };
+            let joined = traffic.joined.get(&claimed.labels.object).is_some_and(|joined| joined.container == container.id);
+            if joined || traffic.left.contains_key(&container.id) || known.contains(&container.id) {
+                (container.labels, container.impostor) = (Some(claimed.labels.clone()), false);
+            }
+        }
+    }
+
     /// Returns this installation's replicas of one application.
     pub fn replicas<'a>(&'a self, owner: &'a Name, application: &'a Name) -> impl Iterator<Item = (&'a Container, &'a Labels)> {
         self.containers.iter().filter_map(move |container| {

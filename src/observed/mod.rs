@@ -8,14 +8,14 @@ mod probe;
 mod record;
 mod traffic;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::host::{Failure, Step};
 use crate::time::Time;
 
-pub use live::{Container, Debris, Field, Health, Labels, Live, Network, State, Volume};
+pub use live::{Claimed, Container, Debris, Field, Health, Labels, Live, Network, State, Volume};
 pub use probe::{PORT_PERIOD, Probing, Question, ready_since};
-pub use record::{Applied, Begun, Failed, Heal, Record};
+pub use record::{Applied, Begun, Delivered, Failed, Heal, Override, Record, Returned, Suspended};
 pub use traffic::{Joined, Left, Traffic};
 
 /// All that a plan may look at.
@@ -35,6 +35,8 @@ pub struct Observed {
     pub record: Record,
     /// Who is given new connections, and what the data path has acknowledged.
     pub traffic: Traffic,
+    /// Ids of the replicas' containers as they were last seen.
+    pub known: BTreeSet<String>,
     /// Images with pull policy Always that were pulled, and the revision they were pulled for.
     pub pulled: BTreeMap<String, String>,
 }

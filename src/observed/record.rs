@@ -37,6 +37,59 @@ pub struct Record {
     pub adopted: BTreeMap<ObjectId, BTreeSet<Name>>,
     /// The revision for which somebody permitted to remove everything.
     pub prune_all: Option<String>,
+    /// The digest of what each healthy revision asked for: going back to one that asks for the same as
+    /// the newest would change nothing.
+    pub asked: BTreeMap<String, String>,
+    /// Where somebody asked to go back to.
+    pub returned: Option<Returned>,
+    /// The whole application, if somebody suspended it.
+    pub suspended: Option<Suspended>,
+    /// Workloads that somebody suspended, and when.
+    pub suspended_workloads: BTreeMap<ObjectId, Time>,
+    /// What delivered content that was applied is made of, by its id.
+    pub contents: BTreeMap<String, Delivered>,
+    /// Numbers of replicas that hold instead of Git's for a while.
+    pub overrides: BTreeMap<ObjectId, Override>,
+}
+
+/// What delivered content is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// The objects or the file that it comes from, for people.
+    pub origin: String,
+    /// A keyed digest of each file, by its path.
+    pub files: BTreeMap<String, String>,
+}
+
+/// A number of replicas that holds instead of Git's for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// So many.
+    pub replicas: u32,
+    /// Git's number; the override ends early when that changes.
+    pub instead: u32,
+    /// Since when.
+    pub at: Time,
+    /// Until when.
+    pub until: Time,
+}
+
+/// A revision that somebody asked to go back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// The digest of what Git asked for then; it is void once Git asks for something else.
+    pub from: String,
+    /// The revision.
+    pub revision: String,
+}
+
+/// An application that somebody suspended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspended {
+    /// When.
+    pub at: Time,
+    /// The revision that was kept then, and is until it is resumed.
+    pub revision: String,
 }
 
 /// What was last applied to one object.

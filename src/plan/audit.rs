@@ -16,6 +16,7 @@ use super::Plan;
 pub fn audit(plan: &Plan, desired: &Desired, observed: &Observed) -> Vec<String> {
     let mut refusals = Vec::new();
     touches_only_ours(plan, desired, observed, &mut refusals);
+    keeps_hands_off(plan, observed, &mut refusals);
     keeps_the_floor(plan, desired, observed, &mut refusals);
     keeps_the_ceiling(plan, desired, observed, &mut refusals);
     never_doubles_a_writer(plan, desired, observed, &mut refusals);
@@ -32,6 +33,7 @@ fn container_of(step: &Step) -> Option<&str> {
         | Step::Unpause { container, .. }
         | Step::Update { container, .. }
         | Step::Connect { container, .. }
+        | Step::Rename { container, .. }
         | Step::Join { container, .. }
         | Step::Withdraw { container, .. }
         | Step::Leave { container, .. }
@@ -73,6 +75,29 @@ fn touches_only_ours(plan: &Plan, desired: &Desired, observed: &Observed, refusa
     }
 }
 
+/// Nothing is done to what somebody suspended, except that traffic is kept in step.
+fn keeps_hands_off(plan: &Plan, observed: &Observed, refusals: &mut Vec<String>) {
+    let record = &observed.record;
+    for planned in &plan.steps {
+        let replica = match &planned.step {
+            Step::Join { .. } | Step::Withdraw { .. } => continue,
+            Step::Create { replica } | Step::Leave { replica, .. } | Step::Stop { replica, .. } => Some(replica),
+            Step::Start { object, .. }
+            | Step::Restart { object, .. }
+            | Step::Unpause { object, .. }
+            | Step::Update { object, .. }
+            | Step::Connect { object, .. }
+            | Step::Rename { object, .. }
+            | Step::Remove { object, .. } => Some(object),
+            _ => None,
+        };
+        let workload = replica.is_some_and(|replica| record.suspended_workloads.contains_key(&replica.workload()));
+        if workload || record.suspended.is_some() {
+            refusals.push(format!("touches {}, which is suspended", planned.object));
+        }
+    }
+}
+
 /// Tells whether a replica answers clients, as far as anybody knows.
 fn answers(container: &Container, observed: &Observed) -> bool {
     let Some(labels) = &container.labels else { return false };
@@ -91,19 +116,25 @@ fn replicas<'a>(observed: &'a Observed, desired: &'a Desired, workload: &'a Obje
         .map(|(container, _)| container)
 }
 
+/// Returns how many replicas are wanted: Git's number, or what somebody set for a while. Overrides that have
+/// ended are not in the record any more.
+fn wanted(workload: &Workload, observed: &Observed) -> u32 {
+    observed.record.overrides.get(&workload.id).map_or(workload.replicas, |over| over.replicas)
+}
+
 /// Returns the most replicas that may be missing and the most that may be too many, read from the
 /// manifest's words alone.
-fn allowances(workload: &Workload) -> (u32, u32) {
+fn allowances(workload: &Workload, replicas: u32) -> (u32, u32) {
     let whole = |amount, up: bool| match amount {
         Amount::Count(count) => count,
         Amount::Percent(percent) => {
-            let exact = f64::from(percent) * f64::from(workload.replicas) / 100.0;
+            let exact = f64::from(percent) * f64::from(replicas) / 100.0;
             (if up { exact.ceil() } else { exact.floor() }) as u32
         }
     };
     match workload.strategy {
-        _ if !workload.exclusive.is_empty() => (workload.replicas, 0),
-        Strategy::Recreate => (workload.replicas, 0),
+        _ if !workload.exclusive.is_empty() => (replicas, 0),
+        Strategy::Recreate => (replicas, 0),
         Strategy::Rolling { surge, unavailable } => match (whole(unavailable, false), whole(surge, true)) {
             (0, 0) => (1, 0),
             other => other,
@@ -123,7 +154,8 @@ fn keeps_the_floor(plan: &Plan, desired: &Desired, observed: &Observed, refusals
         let serving: Vec<&Container> =
             replicas(observed, desired, &id).filter(|container| !container.leaving && answers(container, observed)).collect();
         let after = serving.iter().filter(|container| !ending.contains(container.id.as_str())).count();
-        let floor = workload.replicas.saturating_sub(allowances(workload).0) as usize;
+        let wanted = wanted(workload, observed);
+        let floor = wanted.saturating_sub(allowances(workload, wanted).0) as usize;
         // Below the floor already (replicas crashed): then it must not get worse.
         if after < floor.min(serving.len()) {
             refusals.push(format!("leaves {after} serving replicas of {id}, fewer than the {floor} that must serve"));
@@ -145,7 +177,8 @@ fn keeps_the_ceiling(plan: &Plan, desired: &Desired, observed: &Observed, refusa
             .filter_map(|container| container.labels.as_ref().map(|labels| labels.object.to_string()))
             .collect();
         let new = created.iter().filter(|object| !known.contains(**object)).count();
-        let ceiling = (workload.replicas + allowances(workload).1) as usize;
+        let wanted = wanted(workload, observed);
+        let ceiling = (wanted + allowances(workload, wanted).1) as usize;
         if new > 0 && known.len() + new > ceiling {
             refusals.push(format!("makes {} replicas of {id}, more than the {ceiling} that may be", known.len() + new));
         }

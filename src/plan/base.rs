@@ -20,6 +20,9 @@ use super::view::View;
 
 /// Adds the steps for what is missing.
 pub(super) fn plan(view: &View<'_>, draft: &mut Draft<'_>) {
+    if view.application_suspended().is_some() {
+        return;
+    }
     for service in view.desired.services.keys() {
         if let Some(obstacle) = claim::service_obstacle(service, view.claims) {
             draft.hold(service.to_string(), obstacle, None);
@@ -182,7 +185,7 @@ fn unmet(view: &View<'_>, dependency: &Dependency) -> Option<String> {
 /// Tells whether a workload may need new replicas.
 fn creates(view: &View<'_>, workload: &Workload) -> bool {
     let current = view.standing(&workload.id, Standing::Current).count();
-    current + view.pending(&workload.id) < workload.replicas as usize
+    view.suspended(&workload.id).is_none() && current + view.pending(&workload.id) < workload.replicas as usize
 }
 
 fn contents(workload: &Workload) -> BTreeSet<&ContentId> {

@@ -11,7 +11,7 @@ use crate::name::{Kind, ObjectId};
 
 use super::replica::Standing;
 use super::view::{View, network_owner};
-use super::{Change, ChangeAction, DriftField, FieldChange, claim, drift, path, status};
+use super::{Change, ChangeAction, DriftField, FieldChange, claim, content, drift, overridden, path, status};
 
 /// Returns what Git asks for and the host does not have yet.
 pub(super) fn changes(view: &View<'_>) -> Vec<Change> {
@@ -62,7 +62,8 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
     }
     let wanted = workload_fields(workload);
     let record = &view.observed.record;
-    let applied = record.applied.get(&workload.id).map(|applied| &applied.fields);
+    let known = record.applied.get(&workload.id);
+    let applied = known.map(|applied| &applied.fields);
     let has_other = view.has_other(&workload.id);
     // A half-made first deployment is still that one, and not a change of what runs.
     let first = record.begun.get(&workload.id).is_some_and(|begun| begun.first);
@@ -77,12 +78,18 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
             }
             let replaced = fields.iter().any(|field| field.consequence == path::RECREATES);
             let action = if replaced || has_other { ChangeAction::Recreate } else { ChangeAction::Update };
+            let replicas = path::replicas(workload);
+            let only_scaled = fields.iter().all(|field| field.path == replicas);
+            let same_revision = known.is_some_and(|known| known.revision == view.desired.revision);
             let reason = match fields.is_empty() {
+                false if only_scaled && overridden::of(view, &workload.id).is_some() => "overridden by hand",
+                false if only_scaled && same_revision => "its override has ended",
                 false => "changed in Git",
                 true if has_other && network_owner(workload).is_some() => FOLLOWS,
                 true if has_other => "replicas of another revision are left",
                 true => return None,
             };
+            let fields = fields.into_iter().map(|field| content::named(view, field)).collect();
             Some(Change { object: workload.id.clone(), action, fields, reason: reason.to_owned() })
         }
         (None, None) => {
@@ -92,7 +99,8 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
         }
         (None, Some(replica)) => {
             let unlike = if has_other { drift::unlike_at_all(replica.container, workload) } else { Vec::new() };
-            let mut fields: Vec<FieldChange> = unlike.into_iter().map(|field| change_of(&workload.id, field)).collect();
+            let mut fields: Vec<FieldChange> =
+                unlike.into_iter().map(|field| content::named(view, change_of(&workload.id, field))).collect();
             let count = view.standing(&workload.id, Standing::Current).chain(view.standing(&workload.id, Standing::Old)).count();
             if count != workload.replicas as usize {
                 fields.push(FieldChange {

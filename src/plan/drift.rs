@@ -14,11 +14,12 @@ use crate::time::Time;
 
 use super::replica::{Replica, Standing};
 use super::view::View;
-use super::{Drift, DriftField, DriftKind, Held, path, prune};
+use super::{Drift, DriftField, DriftKind, Held, overridden, path, prune};
 
 /// Returns what differs on the host although Git did not move.
 pub(super) fn drift(view: &View<'_>) -> Vec<Drift> {
     let mut drift = ground(view);
+    drift.extend(overridden::drift(view));
     for workload in view.desired.workloads.values() {
         if view.is_changing(&workload.id) {
             drift.extend(stopped(view, workload));
@@ -105,7 +106,8 @@ fn made_otherwise(view: &View<'_>) -> Vec<(ObjectId, Vec<DriftField>)> {
 }
 
 fn entry(view: &View<'_>, id: &ObjectId, what: DriftKind, fields: Vec<DriftField>, since: Option<Time>) -> Drift {
-    Drift { object: id.to_string(), kind: id.kind.to_string(), what, fields, since, healed: view.heals() }
+    let healed = view.heals() && view.suspended(&id.workload()).is_none();
+    Drift { object: id.to_string(), kind: id.kind.to_string(), what, fields, since, healed }
 }
 
 fn state_of(container: &Container) -> Option<DriftKind> {
@@ -129,6 +131,11 @@ fn replica_drift(view: &View<'_>, workload: &Workload, replica: &Replica<'_>) ->
         return Some(Drift { healed: drift.healed && !waits, ..drift });
     }
     let mut fields = unlike_in_place(container, workload);
+    fields.extend(container.renamed().map(|name| DriftField {
+        path: "Name".to_owned(),
+        expected: Some(name.to_owned()),
+        actual: Some(container.name.clone()),
+    }));
     fields.extend(surplus(container, workload));
     let name = |network: &str| path::of(workload, "", &field::network(network));
     fields.extend(lost_networks(container, &workload.template.networks, name));

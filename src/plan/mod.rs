@@ -9,9 +9,11 @@ mod base;
 mod care;
 pub mod change;
 pub mod claim;
+pub mod content;
 mod draft;
 mod drift;
 mod moves;
+mod overridden;
 mod path;
 mod prune;
 mod replica;
@@ -32,6 +34,7 @@ use crate::time::Time;
 
 pub use care::{CaredFor, cared_for};
 pub use claim::Claims;
+pub use overridden::overridden;
 pub use status::{Health, Sync, WorkloadStatus, aggregate};
 
 use draft::Draft;
@@ -202,6 +205,7 @@ pub struct DriftField {
 
 /// Plans one round of one application.
 pub fn plan(desired: &Desired, claims: &Claims, observed: &Observed, now: Time) -> Plan {
+    let desired = &*overridden(desired, &observed.record, now);
     let mut view = View::new(desired, claims, observed, now);
     let changes = change::changes(&view);
     view.note_changes(&changes);

@@ -6,11 +6,11 @@ use crate::desired::Workload;
 use crate::host::{Class, Step};
 use crate::name::ObjectId;
 use crate::observed::{Failed, State};
-use crate::time::format_duration;
+use crate::time::{Time, format_duration};
 
 use super::replica::{Replica, Standing};
 use super::view::View;
-use super::{base, drift};
+use super::{base, drift, overridden};
 
 /// Whether the host is what Git asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +65,9 @@ pub struct WorkloadStatus {
     pub message: String,
     /// It is as Git asks, and all its replicas serve.
     pub settled: bool,
+    /// How many are wanted was set by hand, and holds until then.
+    #[serde(rename = "overriddenUntil", default, skip_serializing_if = "Option::is_none")]
+    pub overridden_until: Option<Time>,
 }
 
 /// So many restarts of a replica that never became ready mean that it will not become ready.
@@ -103,6 +106,7 @@ pub(super) fn status(view: &View<'_>, workload: &Workload) -> WorkloadStatus {
         health,
         message,
         settled: is_settled(view, workload),
+        overridden_until: overridden::of(view, &workload.id).map(|over| over.until),
     }
 }
 
@@ -111,6 +115,9 @@ fn health(view: &View<'_>, workload: &Workload, replicas: &[&Replica<'_>], (upda
     let old = replicas.len() as u32 - updated;
     if let Some(reason) = failure(view, workload) {
         return (Health::Degraded, reason);
+    }
+    if let Some(since) = view.suspended(&workload.id) {
+        return (Health::Suspended, format!("suspended since {since}"));
     }
     if workload.paused {
         return (Health::Suspended, "the rollout is paused".to_owned());
@@ -147,6 +154,9 @@ fn health(view: &View<'_>, workload: &Workload, replicas: &[&Replica<'_>], (upda
 /// Only what a replica does, or what a person must change, fails a rollout. An image that is not there,
 /// or a host that is in the way, is waiting.
 pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
+    if view.suspended(&workload.id).is_some() {
+        return None;
+    }
     let current: Vec<&Replica<'_>> = view.standing(&workload.id, Standing::Current).collect();
     let serving = current.iter().filter(|replica| replica.serving).count();
     // A replica of another revision that was refused says nothing about this one.
@@ -170,7 +180,8 @@ pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
     let stuck = |replica: &&&Replica<'_>| !replica.serving && replica.ready_since.is_none() && replica.container.created >= begun.at;
     if let Some(replica) = current.iter().filter(stuck).find(|replica| replica.container.restarts >= EXITS) {
         let name = replica.id.replica.as_ref().map_or("", |name| name.as_str());
-        return Some(format!("replica {name} ended {} times without becoming ready", replica.container.restarts));
+        let code = replica.container.exit_code.map(|code| format!(", last with code {code}")).unwrap_or_default();
+        return Some(format!("replica {name} ended {} times without becoming ready{code}", replica.container.restarts));
     }
     let deadline = workload.deadline?;
     let moved = |replica: &&Replica<'_>| replica.ready_since.map_or(replica.container.created, |since| since + workload.min_ready);

@@ -105,6 +105,16 @@ impl<'a> View<'a> {
         self.applies() && self.desired.settings.self_heal
     }
 
+    /// Returns since when the whole application is suspended, if it is.
+    pub(super) fn application_suspended(&self) -> Option<Time> {
+        self.observed.record.suspended.as_ref().map(|suspended| suspended.at)
+    }
+
+    /// Returns since when nobody is to touch a workload, if so.
+    pub(super) fn suspended(&self, workload: &ObjectId) -> Option<Time> {
+        self.application_suspended().or_else(|| self.observed.record.suspended_workloads.get(workload).copied())
+    }
+
     /// Returns when an object that was healed lately may be healed again; `None` if it may be now. An
     /// object that stands for several replicas may be healed once for each before it waits longer.
     pub(super) fn heal_due(&self, key: &str, replicas: u32) -> Option<Time> {

@@ -21,9 +21,19 @@ pub(super) fn plan(view: &View<'_>, workload: &Workload, draft: &mut Draft<'_>) 
         draft.hold(workload.id.to_string(), obstacle, None);
         return;
     }
+    let hands_off = view.suspended(&workload.id);
     for replica in view.replicas(&workload.id) {
         traffic(view, workload.min_ready, replica, draft);
-        leaving(view, replica, draft);
+        if hands_off.is_none() {
+            leaving(view, replica, draft);
+        }
+    }
+    if let Some(since) = hands_off {
+        // Traffic is kept in step, and nothing else is.
+        if view.is_changing(&workload.id) {
+            draft.hold(workload.id.to_string(), suspended(since), None);
+        }
+        return;
     }
     let mends = if view.is_changing(&workload.id) { view.applies() } else { view.heals() };
     let mut updates = moves::updates(view, workload);
@@ -36,6 +46,11 @@ pub(super) fn plan(view: &View<'_>, workload: &Workload, draft: &mut Draft<'_>) 
     if mends {
         moves::plan(view, workload, draft);
     }
+}
+
+/// Says that nobody is to touch something, and since when.
+pub(super) fn suspended(since: Time) -> String {
+    format!("suspended since {since}; `driftless resume` ends that")
 }
 
 /// Joins a replica that is ready, and withdraws one that is not.
@@ -152,7 +167,8 @@ fn heal(view: &View<'_>, replica: &Replica<'_>, mends: bool, draft: &mut Draft<'
 fn settle(view: &View<'_>, workload: &Workload, replica: &Replica<'_>, updates: &mut usize, draft: &mut Draft<'_>) {
     let differs = drift::unlike_in_place(replica.container, workload);
     let lost = workload.template.networks.iter().find(|network| !drift::is_connected(replica.container, network));
-    if differs.is_empty() && lost.is_none() || replica.busy {
+    let renamed = replica.container.renamed();
+    if differs.is_empty() && lost.is_none() && renamed.is_none() || replica.busy {
         return;
     }
     // What Git asks for is done at once; a fight with somebody else's tool is slowed down.
@@ -161,7 +177,9 @@ fn settle(view: &View<'_>, workload: &Workload, replica: &Replica<'_>, updates: 
         return;
     }
     let (object, container) = (replica.id.clone(), replica.container.id.clone());
-    if let Some(network) = lost {
+    if let Some(name) = renamed {
+        draft.step(Step::Rename { object, container }, format!("somebody renamed it: it is `{name}`"));
+    } else if let Some(network) = lost {
         draft.step(Step::Connect { object, container, network: network.clone() }, format!("it was taken off `{network}`"));
     } else if replica.serving && *updates == 0 {
         draft.hold(replica.key(), "is updated when enough others serve", None);

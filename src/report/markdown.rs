@@ -28,6 +28,11 @@ pub fn plan_markdown(answer: &PlanAnswer) -> String {
     });
     text.push_str(&folded("Fields", &table(&["object", "field", "old", "new", "consequence"], fields)));
     text.push_str(&titled("Drift", &drift_tables(&plan.drift)));
+    let steps = plan.steps.iter().map(|planned| {
+        let object = word::step(planned.object.trim_start_matches("Image/"));
+        vec![planned.step.action().to_owned(), code(&object), escape(&planned.reason)]
+    });
+    text.push_str(&titled("Now", &table(&["step", "object", "why"], steps)));
     let rounds = answer.rounds.iter().flatten().map(|round| {
         let serving: Vec<String> = round.serving.iter().map(|(name, count)| format!("{} {count}", code(name))).collect();
         let list = |lines: &[String]| lines.iter().map(|line| escape(line)).collect::<Vec<_>>().join("<br>");
@@ -51,6 +56,10 @@ pub fn drift_markdown(answer: &PlanAnswer) -> String {
     let mut text = head("Drift", plan.application.as_str(), &plan.revision);
     text.push_str(&format!("{}\n", capital(&word::drift_verdict(&plan.drift))));
     text.push_str(&drift_tables(&plan.drift));
+    let held: Vec<Held> = plan.held.iter().filter(|held| plan.drift.iter().any(|drift| drift.object == held.object)).cloned().collect();
+    text.push_str(&titled("Held", &held_table(&held)));
+    let healed = answer.healed.iter().map(|healed| vec![word::time(healed.at), escape(&word::drift_line(&healed.drift))]);
+    text.push_str(&titled("Healed lately", &table(&["when", "what"], healed)));
     text
 }
 
@@ -66,7 +75,8 @@ pub fn status_markdown(report: &StatusReport) -> String {
         let workloads = status.workloads.iter().map(|workload| {
             let numbers = [workload.desired, workload.ready, workload.updated, workload.available].map(|number| number.to_string());
             let name = code(&workload.object.to_string());
-            [&[name], numbers.as_slice(), &[format!("{:?}", workload.health), escape(&workload.message)]].concat()
+            let over = workload.overridden_until.map(|until| format!("; an override until {}", word::time(until))).unwrap_or_default();
+            [&[name], numbers.as_slice(), &[format!("{:?}", workload.health), escape(&workload.message) + &over]].concat()
         });
         text.push_str(&table(&["workload", "desired", "ready", "updated", "available", "health", "message"], workloads));
         text.push_str(&held_table(&status.held));

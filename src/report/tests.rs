@@ -201,7 +201,7 @@ fn a_plan_without_changes_says_so() {
     Its errors are below, and there is no earlier revision
     --
     shop at 3f2a9c1: RolledBack; nothing to do
-    The revision in Git failed: no progress for 30s (the progress deadline). This is the plan of the last healthy one, 3f2a9c1
+    The revision in Git was rolled back: no progress for 30s (the progress deadline). This is the plan of an earlier healthy one, 3f2a9c1
     "#);
 }
 
@@ -349,6 +349,13 @@ fn markdown_fits_a_review() {
 
     </details>
 
+    **Now**
+
+    | step | object | why |
+    |---|---|---|
+    | pull | `example/api:2` | shop/Deployment/api needs it |
+    | create | `shop/Deployment/web/x7k2p` | wanted by this revision |
+
     <details><summary>Rounds (simulated)</summary>
 
     | at | steps | serving | held |
@@ -374,7 +381,7 @@ fn markdown_fits_a_review() {
 
     Plan `0a1b2c3d4e5f`
     "#);
-    assert_snapshot!(drift_markdown(&drifted()), @r#"
+    assert_snapshot!(drift_markdown(&drifted()), @"
     ### Drift for `shop` at `3f2a9c1`
 
     2 objects differ, being healed
@@ -388,7 +395,13 @@ fn markdown_fits_a_review() {
     |---|---|---|---|
     | `shop/Deployment/api/x7k2p` | `spec.template.spec.containers[api].resources.limits.memory` | `64Mi` | `128Mi` |
     | `shop/Deployment/api/x7k2p` | `NetworkSettings.Networks[driftless-a]` | `connected` | (unset) |
-    "#);
+
+    **Held**
+
+    | held | why | until |
+    |---|---|---|
+    | `shop/Deployment/web/b2` | somebody stopped or paused it; healed after `healStopped` | 2026-01-02 03:19:05 UTC |
+    ");
 }
 
 #[test]

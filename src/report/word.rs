@@ -39,7 +39,7 @@ pub fn plan_verdict(answer: &PlanAnswer) -> String {
 pub fn plan_caveat(answer: &PlanAnswer) -> Option<String> {
     let kept = short(&answer.plan.revision);
     if let Some(reason) = &answer.rolled_back {
-        return Some(format!("The revision in Git failed: {reason}. This is the plan of the last healthy one, {kept}"));
+        return Some(format!("The revision in Git was rolled back: {reason}. This is the plan of an earlier healthy one, {kept}"));
     }
     match (answer.refused, kept.is_empty()) {
         (false, _) => None,

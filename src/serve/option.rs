@@ -53,6 +53,17 @@ impl Options {
         self.state.join("serve.log")
     }
 
+    /// Forgets what was published: for whoever takes the installation away. Nobody serves any more.
+    pub fn forget(&self) {
+        for file in [self.published(), self.fallback(), self.acknowledged()] {
+            let _ = std::fs::remove_file(file);
+        }
+        // Below `/run` the folder is ours alone; the state folder stays.
+        if self.folder != self.state {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+
     pub(super) fn lock(&self) -> PathBuf {
         self.folder.join("serve.lock")
     }

@@ -75,6 +75,7 @@ impl Run {
         let mut observed = self.reconciler.observed().clone();
         observed.live = self.host.read();
         self.reconciler.adopt(&self.desired, &mut observed.live);
+        observed.live.recognise(&observed.known, &observed.traffic);
         observed.probing = self.host.probing();
         crate::plan::plan(&self.desired, &self.claims, &observed, self.host.now())
     }

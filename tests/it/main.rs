@@ -2,6 +2,8 @@
 
 mod arrows;
 #[cfg(feature = "agent")]
+mod browser;
+#[cfg(feature = "agent")]
 mod cli;
 #[cfg(feature = "agent")]
 mod damaged;

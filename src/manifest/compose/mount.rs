@@ -146,7 +146,7 @@ impl Mounts<'_> {
     }
 
     fn in_repository(&self, path: &str, span: Span) -> Option<(Content, Option<String>)> {
-        let origin = format!("./{path}");
+        let origin = format!("./{}", path.trim_start_matches("./"));
         if let Some(entry) = self.tree.files.get(path) {
             let name = path.rsplit('/').next().unwrap_or(path).to_owned();
             let file = self.read(path, entry, span)?;

@@ -72,6 +72,8 @@ fn workloads(status: &ApplicationStatus, paint: Paint) -> String {
         cells.extend(numbers.map(|number| Cell::plain(number.to_string())));
         let said = workload.health == Health::Healthy || workload.message == status.message;
         let message = if said { String::new() } else { word::clean(&workload.message) };
+        let over = workload.overridden_until.map(|until| format!("an override until {}", word::time(until)));
+        let message = [Some(message).filter(|message| !message.is_empty()), over].into_iter().flatten().collect::<Vec<_>>().join("; ");
         cells.extend([Cell::inked(format!("{:?}", workload.health), ink), Cell::plain(message)]);
         table.row(cells);
     }

@@ -82,6 +82,11 @@ impl Host {
                     container.addresses.insert(network.clone(), address);
                 });
             }
+            Step::Rename { container, .. } => self.with(container, |container| {
+                if let Some(claimed) = container.claims.take() {
+                    (container.name, container.labels, container.impostor) = (claimed.name, Some(claimed.labels), false);
+                }
+            }),
             Step::Leave { container, .. } => self.with(container, |container| {
                 if !container.leaving {
                     container.leaving = true;
@@ -165,6 +170,7 @@ impl Host {
             name,
             labels,
             impostor: false,
+            claims: None,
             state: State::Running,
             leaving: false,
             created: self.now,
@@ -172,6 +178,7 @@ impl Host {
             finished: None,
             stopped_by_hand: None,
             restarts: 0,
+            exit_code: None,
             image: String::new(),
             image_id: String::new(),
             addresses: network.into_iter().map(|network| (network, address)).collect(),

@@ -352,3 +352,39 @@ fn an_address_for_http_that_is_taken_ends_the_agent_with_a_way_out() {
     [exit status: 1]
     ");
 }
+
+#[test]
+fn application_documents_are_checked_as_such() {
+    let place = Place::new();
+    let good = "apiVersion: driftless.dev/v1\nkind: Application\nmetadata: { name: shop }\nspec: { repo: https://git.example/shop.git }\n";
+    place.write("good.yaml", good);
+    place.write("bad.yaml", &good.replace("repo:", "repos:"));
+    assert_snapshot!(place.run(&["check", "good.yaml"]), @"
+    No errors, no warnings.
+    ------- stderr -------
+    [exit status: 0]
+    ");
+    assert_snapshot!(place.run(&["check", "bad.yaml"]), @"
+    error[unknown-field]: unknown field `spec.repos`
+     --> bad.yaml:4:9
+      |
+    4 | spec: { repos: https://git.example/shop.git }
+      |         ^^^^^
+      |
+      = hint: did you mean `repo`?
+
+    1 error
+    ------- stderr -------
+    [exit status: 1]
+    ");
+}
+
+#[test]
+fn completions_know_the_commands_of_the_shell_that_is_asked_for() {
+    let place = Place::new();
+    for (shell, words) in [("bash", "complete -F _driftless"), ("zsh", "#compdef driftless"), ("fish", "complete -c driftless")] {
+        let script = place.run(&["completions", shell]);
+        assert!(script.contains(words) && script.contains("rollback") && script.ends_with("[exit status: 0]"), "{shell}: {script}");
+    }
+    assert!(place.run(&["completions", "tcsh"]).contains("write bash, zsh or fish"));
+}

@@ -41,7 +41,7 @@ fn a_plan_is_asked_for_and_shown() {
     [exit status: 3]
     "#);
     assert_snapshot!(talk(&["drift", "--exit-code"], &[PLAN, DONE]), @r#"
-    {"command":"drift","application":null}
+    {"command":"drift","application":null,"files":false}
     shop at 3f2a9c1: 1 object differs, only reported
     1 object of the plan still to be applied, which is not drift: see `driftless plan`
 
@@ -50,7 +50,7 @@ fn a_plan_is_asked_for_and_shown() {
     [exit status: 3]
     "#);
     assert_snapshot!(talk(&["drift", "-o", "json"], &[PLAN, PLAN, DONE]), @r#"
-    {"command":"drift","application":null}
+    {"command":"drift","application":null,"files":false}
     {"version":1,"host":"box","application":"shop","revision":"3f2a9c1","drift":[{"object":"shop/Deployment/api/x7k2p","kind":"Deployment","what":"stopped","fields":[],"since":null,"healed":false}],"healed":[]}
     {"version":1,"host":"box","application":"shop","revision":"3f2a9c1","drift":[{"object":"shop/Deployment/api/x7k2p","kind":"Deployment","what":"stopped","fields":[],"since":null,"healed":false}],"healed":[]}
     ------- stderr -------
@@ -116,7 +116,7 @@ fn an_apply_shows_what_happens_and_how_it_ends() {
     let bad = r#"{"answer": "done", "exit_code": 1, "message": "shop: rolled back: no progress for 10s (the progress deadline)"}"#;
     let good = r#"{"answer": "done", "exit_code": 0, "message": "shop is Synced and Healthy at 3f2a9c1"}"#;
     assert_snapshot!(talk(&["apply", "shop", "--plan", "0a1b2c3d4e5f"], &[progress.as_slice(), &[bad]].concat()), @r#"
-    {"command":"apply","application":"shop","plan":"0a1b2c3d4e5f","prune_all":false}
+    {"command":"apply","application":"shop","plan":"0a1b2c3d4e5f","prune_all":false,"wait":300}
     shop: rolled back: no progress for 10s (the progress deadline)
     ------- stderr -------
     begin   pull example/web:2
@@ -127,13 +127,13 @@ fn an_apply_shows_what_happens_and_how_it_ends() {
     [exit status: 1]
     "#);
     assert_snapshot!(talk(&["apply"], &[good]), @r#"
-    {"command":"apply","application":null,"plan":null,"prune_all":false}
+    {"command":"apply","application":null,"plan":null,"prune_all":false,"wait":300}
     shop is Synced and Healthy at 3f2a9c1
     ------- stderr -------
     [exit status: 0]
     "#);
     assert_snapshot!(talk(&["apply", "-o", "json"], &[good]), @r#"
-    {"command":"apply","application":null,"plan":null,"prune_all":false}
+    {"command":"apply","application":null,"plan":null,"prune_all":false,"wait":300}
     {"exitCode":0,"message":"shop is Synced and Healthy at 3f2a9c1","version":1}
     ------- stderr -------
     [exit status: 0]
@@ -143,7 +143,7 @@ fn an_apply_shows_what_happens_and_how_it_ends() {
 #[test]
 fn an_agent_that_goes_away_is_no_success() {
     assert_snapshot!(talk(&["status"], &[]), @r#"
-    {"command":"status","application":null}
+    {"command":"status","application":null,"watch":false}
     ------- stderr -------
     error: failed to hear the agent out: it ended before its last word
 
@@ -151,7 +151,7 @@ fn an_agent_that_goes_away_is_no_success() {
     [exit status: 1]
     "#);
     assert_snapshot!(talk(&["apply"], &[]), @r#"
-    {"command":"apply","application":null,"plan":null,"prune_all":false}
+    {"command":"apply","application":null,"plan":null,"prune_all":false,"wait":300}
     ------- stderr -------
     error: failed to hear the agent out: it ended before its last word
 
@@ -159,10 +159,10 @@ fn an_agent_that_goes_away_is_no_success() {
     [exit status: 1]
     "#);
     assert_snapshot!(talk(&["status"], &[r#"{"answer": "riddle"}"#]), @r#"
-    {"command":"status","application":null}
+    {"command":"status","application":null,"watch":false}
     ------- stderr -------
     error: failed to understand the agent's answer
-    cause: unknown variant `riddle`, expected one of `plan`, `status`, `history`, `progress`, `done`, `error` at line 1 column 19
+    cause: unknown variant `riddle`, expected one of `plan`, `status`, `history`, `patch`, `progress`, `done`, `error` at line 1 column 19
 
     hint: the agent may be of another version: restart it
     [exit status: 1]
@@ -176,7 +176,7 @@ const STATUS: &str = r#"{"answer": "status", "version": 1, "host": "box", "appli
 #[test]
 fn a_badge_is_asked_for_and_a_line_to_paste_is_not() {
     assert_snapshot!(talk(&["badge", "shop", "-o", "json"], &[STATUS, DONE]), @r##"
-    {"command":"status","application":"shop"}
+    {"command":"status","application":"shop","watch":false}
     {"schemaVersion":1,"label":"shop","message":"Synced, Healthy","color":"#0b612a","isError":false}
     ------- stderr -------
     [exit status: 0]
@@ -214,4 +214,104 @@ fn a_history_is_asked_for_and_shown() {
     ------- stderr -------
     [exit status: 0]
     "#);
+}
+
+#[test]
+fn what_a_person_decides_is_passed_on_word_for_word() {
+    let done = r#"{"answer": "done", "exit_code": 0, "message": "shop/Deployment/web is suspended"}"#;
+    assert_snapshot!(talk(&["suspend", "shop/web"], &[done]), @r#"
+    {"command":"suspend","application":"shop","workload":"web"}
+    shop/Deployment/web is suspended
+    ------- stderr -------
+    [exit status: 0]
+    "#);
+    assert_snapshot!(talk(&["resume", "shop", "-o", "markdown"], &[done]), @r#"
+    {"command":"resume","application":"shop","workload":null}
+    - shop/Deployment/web is suspended
+    ------- stderr -------
+    [exit status: 0]
+    "#);
+    assert_snapshot!(talk(&["rollback", "shop", "--to", "3f2a"], &[REFUSED]), @r#"
+    {"command":"rollback","application":"shop","to":"3f2a","wait":300}
+    ------- stderr -------
+    error: there is no application `shpo`
+    cause: a cause
+
+    hint: known are: shop
+    [exit status: 1]
+    "#);
+    assert_snapshot!(talk(&["scale", "shop/web", "6", "--until", "2026-01-02T18:00:00Z"], &[done]), @r#"
+    {"command":"scale","application":"shop","workload":"web","replicas":6,"until":"2026-01-02T18:00:00Z"}
+    shop/Deployment/web is suspended
+    ------- stderr -------
+    [exit status: 0]
+    "#);
+    assert_snapshot!(Place::new().run(&["scale", "shop", "6"]), @"
+    ------- stderr -------
+    error: `shop` names no workload
+
+    hint: write APP/WORKLOAD, as in `shop/web`
+    [exit status: 2]
+    ");
+    assert_snapshot!(Place::new().run(&["scale", "shop/web", "6", "--until", "tomorrow"]), @"
+    ------- stderr -------
+    error: `tomorrow` is neither a duration nor a time
+
+    hint: write it as in `--until 2h`, or `--until 2026-01-02T18:00:00Z`
+    [exit status: 2]
+    ");
+}
+
+#[test]
+fn a_patch_is_data_and_what_to_do_with_it_is_not() {
+    let patch = r#"{"answer": "patch", "file": "deploy/app.yaml", "patch": "--- a/deploy/app.yaml\n+++ b/deploy/app.yaml\n@@ -1,1 +1,1 @@\n-replicas: 2\n+replicas: 3\n"}"#;
+    assert_snapshot!(talk(&["scale", "shop/web", "3"], &[patch, DONE]), @r#"
+    {"command":"scale","application":"shop","workload":"web","replicas":3,"until":null}
+    --- a/deploy/app.yaml
+    +++ b/deploy/app.yaml
+    @@ -1,1 +1,1 @@
+    -replicas: 2
+    +replicas: 3
+    ------- stderr -------
+    Nothing was changed. In a clone of the repository: pipe this to `git apply`, commit `deploy/app.yaml`, push.
+    [exit status: 0]
+    "#);
+    assert_snapshot!(talk(&["scale", "shop/web", "3", "-o", "json"], &[patch, DONE]), @r#"
+    {"command":"scale","application":"shop","workload":"web","replicas":3,"until":null}
+    {"file":"deploy/app.yaml","patch":"--- a/deploy/app.yaml\n+++ b/deploy/app.yaml\n@@ -1,1 +1,1 @@\n-replicas: 2\n+replicas: 3\n","version":1}
+    ------- stderr -------
+    Nothing was changed. In a clone of the repository: pipe this to `git apply`, commit `deploy/app.yaml`, push.
+    [exit status: 0]
+    "#);
+}
+
+#[test]
+fn what_happens_is_watched_line_by_line_and_judged_once() {
+    let begins =
+        STATUS.replace("\"Healthy\"", "\"Progressing\"").replace("\"message\": \"\"", "\"message\": \"web: 0 of 1 replicas serve\"");
+    let watched = talk(&["status", "--watch"], &[&begins, &begins, STATUS]);
+    let lines: Vec<&str> = watched.lines().filter_map(|line| line.split_once(" UTC  ").map(|(_, rest)| rest)).collect();
+    assert_eq!(
+        lines,
+        ["shop at 3f2a9c1: Synced, Progressing; web: 0 of 1 replicas serve", "shop at 3f2a9c1: Synced, Healthy"],
+        "{watched}"
+    );
+    assert!(watched.starts_with(r#"{"command":"status","application":null,"watch":true}"#), "{watched}");
+    assert!(
+        watched.contains("it ended before its last word") && watched.ends_with("[exit status: 1]"),
+        "an agent that ends is told: {watched}"
+    );
+    for (status, code) in [
+        (STATUS.to_owned(), 0),
+        (begins, 3),
+        (STATUS.replace("\"Synced\"", "\"OutOfSync\""), 3),
+        (STATUS.replace("\"Healthy\"", "\"Suspended\""), 0),
+        (STATUS.replace("\"Healthy\"", "\"Degraded\""), 1),
+        (STATUS.replace("\"rolledBack\": false", "\"rolledBack\": true"), 1),
+        (STATUS.replace("\"refused\": false", "\"refused\": true"), 1),
+    ] {
+        let seen = talk(&["status", "--exit-code"], &[&status, DONE]);
+        assert!(seen.ends_with(&format!("[exit status: {code}]")), "{status}: {seen}");
+        assert!(talk(&["status"], &[&status, DONE]).ends_with("[exit status: 0]"), "without it: 0");
+    }
 }

@@ -6,6 +6,7 @@
 mod agentless;
 mod answered;
 mod help;
+mod init;
 mod policy;
 mod review;
 

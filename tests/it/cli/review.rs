@@ -360,5 +360,5 @@ fn a_running_agent_tells_what_drifts_already() {
     ------- stderr -------
     [exit status: 0]
     "#);
-    assert_eq!(agent.join().expect("it ends"), r#"{"command":"drift","application":"repo"}"#);
+    assert_eq!(agent.join().expect("it ends"), r#"{"command":"drift","application":"repo","files":false}"#);
 }

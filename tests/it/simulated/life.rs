@@ -432,10 +432,10 @@ fn a_late_call_of_a_killed_agent_does_not_make_a_second_writer() {
 }
 
 #[test]
-fn a_replica_renamed_by_hand_is_replaced_reported_and_left_alone() {
+fn a_container_with_our_labels_that_nobody_knows_is_reported_and_left_alone() {
     let mut run = run(shop("r1", [web("web:1", 1)]));
     settle(&mut run);
-    // The host reads a container under another name than ours as nobody's.
+    // Somebody copied what is ours under another name, and removed the original.
     let renamed = by_hand(&mut run, |container| {
         container.name = "kept".to_owned();
         (container.labels, container.impostor) = (None, true);

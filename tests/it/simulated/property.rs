@@ -67,6 +67,9 @@ fn live(seed: u64) -> Result<String, String> {
         tell(&mut world, "calm".to_owned(), String::new());
         tell(&mut world, "by hand: remove strangers".to_owned(), String::new());
         tell(&mut world, "permit pruning".to_owned(), String::new());
+        tell(&mut world, "resume".to_owned(), String::new());
+        // Their time is the host's clock, which may have been set back.
+        tell(&mut world, "end overrides".to_owned(), String::new());
         rests(&mut world);
     }));
     outcome.map(|()| said).map_err(|cause| {
@@ -142,7 +145,7 @@ fn happen(random: &mut Random, wanted: &mut Vec<Wanted>, event: u64) -> (String,
     let one = wanted[random.below(wanted.len() as u64) as usize].clone();
     let plain = |command: String| (command, String::new());
     let number = random.up_to(3);
-    match random.below(23) {
+    match random.below(26) {
         0..=6 => {
             change(random, wanted);
             (format!("push r{event}"), manifests(wanted))
@@ -162,6 +165,9 @@ fn happen(random: &mut Random, wanted: &mut Vec<Wanted>, event: u64) -> (String,
         18 => plain("lose record".to_owned()),
         19 => plain(format!("hand over to store{event}")),
         20 | 21 => plain(format!("clock {}", ["+3s", "-3s", "+10m", "-10m"][random.below(4) as usize])),
+        22 => plain(["suspend".to_owned(), format!("suspend {}", one.name)][random.below(2) as usize].clone()),
+        23 => plain(["resume".to_owned(), format!("resume {}", one.name), "rollback".to_owned()][random.below(3) as usize].clone()),
+        24 => plain(format!("scale {} {} for {}", one.name, random.below(5), ["5s", "1m"][random.below(2) as usize])),
         _ => {
             let image = format!("shop/{}:{}", one.name, random.below(4));
             let behavior = ["is never ready", "ends after 2s", "is missing", "is ready after 5s", "moves"][random.below(5) as usize];

@@ -9,13 +9,13 @@ use std::time::Duration;
 use driftless::desired::{Mode, Protocol};
 use driftless::finding::Finding;
 use driftless::name::ObjectId;
-use driftless::observed::{Container, Field, State};
+use driftless::observed::{Claimed, Container, Field, State};
 use driftless::plan::claim::Thing;
 use driftless::report::{ApplicationStatus, Paint, PlanAnswer, StatusReport, drift_text, findings_text, plan_text, status_text};
 use driftless::sim::{Behavior, Fault, Run, Scene, Turn, rounds};
 use driftless::time::{Time, format_duration, parse_duration};
 
-use super::build::name;
+use super::build::{name, workload};
 use super::world::World;
 
 /// The agent looks again this soon after it went back.
@@ -73,6 +73,21 @@ pub fn command(world: &mut World, command: &str, input: &str) -> String {
         }
         ["apply"] => work(world, PATIENCE, true),
         ["tick", time] => work(world, duration(time), false),
+        ["rollback", to @ ..] => {
+            let Some(head) = world.head.clone() else { return "nothing was pushed\n".to_owned() };
+            match world.run.reconciler_mut().go_back(&head, to.last().copied()) {
+                Ok(_) => String::new(),
+                Err(error) => format!("{error}\n"),
+            }
+        }
+        ["scale", name, count, "for", time] => {
+            let (kept, now) = (world.run.desired.clone(), world.run.host.now());
+            let count = count.parse().unwrap_or_else(|_| panic!("`{count}` is no number"));
+            match world.run.reconciler_mut().scale(&workload(name), &kept, count, now + duration(time), now) {
+                Ok(_) => String::new(),
+                Err(error) => format!("{error}\n"),
+            }
+        }
         ["lose", "key"] => {
             Arc::make_mut(&mut world.run.desired).installation.key = driftless::hash::Key::new([8; 32]);
             let (revision, manifests) = (world.run.desired.revision.clone(), world.manifests.clone());
@@ -115,6 +130,15 @@ fn happen(world: &mut World, words: &[&str]) {
         }
         ["approve"] => world.run.reconciler_mut().record_mut().approved = Some(revision),
         ["permit", "pruning"] => world.run.reconciler_mut().record_mut().prune_all = Some(revision),
+        ["suspend", rest @ ..] => {
+            let now = world.run.host.now();
+            world.run.reconciler_mut().suspend(rest.first().map(|name| workload(name)).as_ref(), &revision, now);
+        }
+        ["resume", rest @ ..] => {
+            let now = world.run.host.now();
+            world.run.reconciler_mut().resume(rest.first().map(|name| workload(name)).as_ref(), now);
+        }
+        ["end", "overrides"] => world.run.reconciler_mut().record_mut().overrides.clear(),
         ["retry"] => world.run.reconciler_mut().forgive(),
         ["calm"] => world.run.host.scene = Scene::default(),
         _ => panic!("`{}` is no command", words.join(" ")),
@@ -325,6 +349,11 @@ fn by_hand(world: &mut World, words: &[&str]) {
         "limit" => {
             let field = Field { value: (64 << 20).to_string(), inherited: false };
             drop(container.fields.insert("resources.limits.memory".to_owned(), field));
+        }
+        "rename" => {
+            let labels = container.labels.take().expect("it is ours");
+            let name = std::mem::replace(&mut container.name, "renamed".to_owned());
+            (container.claims, container.impostor) = (Some(Box::new(Claimed { labels, name })), true);
         }
         "remove" => {
             let id = container.id.clone();

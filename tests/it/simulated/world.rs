@@ -14,6 +14,7 @@ use driftless::host::Step;
 use driftless::manifest::{Context, Format, Tree, build};
 use driftless::name::{Kind, Name, ObjectId};
 use driftless::observed::{Container, Live, Record, State, Traffic};
+use driftless::plan::overridden;
 use driftless::reconcile::{Reconciler, Target};
 use driftless::sim::{Host, Run, Scene, Turn};
 use driftless::time::Time;
@@ -70,6 +71,7 @@ impl World {
                 self.refused.clear();
                 self.revisions.insert(revision.to_owned(), desired.clone());
                 self.head = Some(desired);
+                self.run.reconciler_mut().asked(self.head.as_ref().expect("just set"));
                 self.run.reconciler_mut().retry();
                 self.keep();
                 Ok(())
@@ -122,8 +124,9 @@ impl World {
     pub fn keep(&mut self) {
         self.look_at_images();
         let Some(head) = &self.head else { return };
-        let kept = match self.rolled_back() {
-            Some((revision, _)) => self.revisions.get(&revision).expect("a healthy revision was pushed"),
+        let suspended = self.run.reconciler().suspended_at().map(str::to_owned);
+        let kept = match suspended.or(self.rolled_back().map(|(revision, _)| revision)) {
+            Some(revision) => self.revisions.get(&revision).expect("a healthy revision was pushed"),
             None => head,
         };
         if !Arc::ptr_eq(kept, &self.run.desired) {
@@ -174,7 +177,9 @@ impl World {
         let served: BTreeMap<ObjectId, Vec<String>> = self.run.desired.workloads.keys().map(|id| (id.clone(), self.serving(id))).collect();
         let turn = self.run.turn();
         assert!(turn.refused.is_empty(), "the plan was refused: {:?}", turn.refused);
-        for workload in self.run.desired.workloads.values() {
+        self.hands_are_off(&turn);
+        let wanted = overridden(&self.run.desired, &self.run.reconciler().observed().record, turn.at);
+        for workload in wanted.workloads.values() {
             floor_holds(workload, &served[&workload.id], &turn);
             self.ceiling_holds(workload, &turn);
         }
@@ -232,6 +237,17 @@ impl World {
             !before.containers.iter().any(|it| it.labels.as_ref().is_some_and(|labels| labels.object.to_string() == step.key()))
         });
         assert!(!new || known.len() <= ceiling as usize, "{} replicas of {}, more than {ceiling}", known.len(), workload.id);
+    }
+
+    /// Nothing but traffic is changed of what somebody suspended.
+    fn hands_are_off(&self, turn: &Turn) {
+        let record = &self.run.reconciler().observed().record;
+        let touching = turn.steps.iter().filter(|step| !matches!(step, Step::Join { .. } | Step::Withdraw { .. }));
+        for step in touching {
+            let of = |id: &ObjectId| step.key().starts_with(&format!("{id}/"));
+            let touched = record.suspended.is_some() || record.suspended_workloads.keys().any(of);
+            assert!(!touched, "{step} touches what is suspended");
+        }
     }
 
     fn one_writer(&self) {
@@ -296,5 +312,5 @@ fn floor_holds(workload: &Workload, served: &[String], turn: &Turn) {
 }
 
 fn foreign(live: &Live) -> Vec<Container> {
-    live.containers.iter().filter(|container| container.labels.is_none()).cloned().collect()
+    live.containers.iter().filter(|container| container.labels.is_none() && container.claims.is_none()).cloned().collect()
 }
