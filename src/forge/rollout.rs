@@ -61,16 +61,8 @@ impl Rollouts {
         Ok(())
     }
 
-    /// Tells whether the forge should hear it. What was good once stays good: what happens later is no matter of
-    /// the commit.
     fn is_news(&self, said: &Said) -> bool {
-        match self.told.iter().find(|told| told.commit == said.commit) {
-            None => true,
-            Some(told) => match (told.state, said.state) {
-                (State::Success, _) | (State::Pending, State::Pending) => false,
-                _ => told != said,
-            },
-        }
+        is_news(self.told.iter().find(|told| told.commit == said.commit), said)
     }
 
     async fn set(&mut self, said: Said) -> Result<(), Trouble> {
@@ -84,6 +76,42 @@ impl Rollouts {
     }
 }
 
+/// Tells whether the forge should hear something of a commit of which it heard `told`. What was good once stays
+/// good: what happens later is no matter of the commit.
+fn is_news(told: Option<&Said>, said: &Said) -> bool {
+    let Some(told) = told else { return true };
+    match (told.state, said.state) {
+        (State::Success, _) | (State::Pending, State::Pending) => false,
+        _ => told != said,
+    }
+}
+
 fn is_commit(revision: &str) -> bool {
     revision.len() >= 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_good_once_stays_good() {
+        let say = |state: State, description: &str| Said { commit: "c".to_owned(), state, description: description.to_owned() };
+        let (pending, success, failure) = (say(State::Pending, "1"), say(State::Success, "2"), say(State::Failure, "3"));
+        for (told, said, news) in [
+            (None, &pending, true),
+            (Some(&pending), &say(State::Pending, "another reason to wait"), false),
+            (Some(&pending), &success, true),
+            (Some(&pending), &failure, true),
+            (Some(&success), &failure, false),
+            (Some(&success), &pending, false),
+            (Some(&failure), &failure, false),
+            (Some(&failure), &say(State::Failure, "another reason"), true),
+            // Somebody tried again.
+            (Some(&failure), &pending, true),
+            (Some(&failure), &success, true),
+        ] {
+            assert_eq!(is_news(told, said), news, "{told:?} then {said:?}");
+        }
+    }
 }
