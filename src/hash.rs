@@ -53,6 +53,9 @@ pub enum FieldValue {
     Public(String),
     /// The keyed digest of a secret value.
     Secret(String),
+    /// A value that may be shown and holds a keyed digest, as delivered files do: with another key it is
+    /// another one, although the same is asked for.
+    Keyed(String),
     /// A value that is known only when the replica is created, such as its address. The text names
     /// where it comes from.
     Computed(String),
@@ -94,7 +97,7 @@ impl ContentHash {
                 let (target, text) = match value {
                     FieldValue::Public(text) => (&mut public, text),
                     FieldValue::Computed(text) => (&mut public, text),
-                    FieldValue::Secret(digest) => (&mut secret, digest),
+                    FieldValue::Secret(text) | FieldValue::Keyed(text) => (&mut secret, text),
                 };
                 // Lengths instead of separators: no value can imitate the next field.
                 target.push_str(&format!("{}:{group}{}:{path}{}:{text}\n", group.len(), path.len(), text.len()));
@@ -185,5 +188,8 @@ mod tests {
         assert_eq!(ContentHash::of([("c", &secret(&old, "b"))], &old).compare(&label), Match::Different);
         assert_eq!(ContentHash::of([("c", &secret(&new, "a"))], &new).compare(&label), Match::SameButKeyLost);
         assert_eq!(ContentHash::of([("c", &Fields::new())], &new).compare(&label), Match::Different);
+        let files = |key: &Key| fields(&[("mounts[/etc]", FieldValue::Keyed(format!("content {}", key.digest(b"files"))))]);
+        let label = ContentHash::of([("c", &files(&old))], &old);
+        assert_eq!(ContentHash::of([("c", &files(&new))], &new).compare(&label), Match::SameButKeyLost);
     }
 }

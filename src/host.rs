@@ -89,6 +89,15 @@ pub enum Step {
         /// Its container's id.
         container: String,
     },
+    /// Takes a container off a network that nobody asked for, or on which it has lost its names.
+    Disconnect {
+        /// Its object.
+        object: ObjectId,
+        /// Its container's id.
+        container: String,
+        /// The network's name on the host.
+        network: String,
+    },
     /// A ready replica begins to be given new connections.
     Join {
         /// The replica.
@@ -125,6 +134,13 @@ pub enum Step {
         /// Its container's id.
         container: String,
     },
+    /// Removes a network that no container is on.
+    RemoveNetwork {
+        /// Its id.
+        network: ObjectId,
+        /// The engine's id for it: names of networks are not unique.
+        id: String,
+    },
     /// Removes what a step that was cut short left behind.
     Clear {
         /// Its name on the host, as in `Live::debris`.
@@ -147,6 +163,7 @@ impl Step {
             Step::Clear { debris } => format!("Debris/{debris}"),
             Step::Deliver { content } | Step::RemoveContent { content, .. } => format!("Content/{}", content.0),
             Step::CreateNetwork { network: id }
+            | Step::RemoveNetwork { network: id, .. }
             | Step::CreateVolume { volume: id }
             | Step::CreateFront { front: id }
             | Step::Create { replica: id }
@@ -160,6 +177,7 @@ impl Step {
             | Step::Update { object: id, .. }
             | Step::Connect { object: id, .. }
             | Step::Rename { object: id, .. }
+            | Step::Disconnect { object: id, .. }
             | Step::Remove { object: id, .. } => id.to_string(),
         }
     }
@@ -176,11 +194,12 @@ impl Step {
             Step::Update { .. } => "update",
             Step::Connect { .. } => "connect",
             Step::Rename { .. } => "rename",
+            Step::Disconnect { .. } => "disconnect",
             Step::Join { .. } => "join",
             Step::Withdraw { .. } => "withdraw",
             Step::Leave { .. } => "leave",
             Step::Stop { .. } => "stop",
-            Step::Remove { .. } | Step::RemoveContent { .. } | Step::Clear { .. } => "remove",
+            Step::Remove { .. } | Step::RemoveNetwork { .. } | Step::RemoveContent { .. } | Step::Clear { .. } => "remove",
         }
     }
 }
@@ -190,6 +209,7 @@ impl fmt::Display for Step {
         match self {
             Step::Pull { image } => write!(f, "pull {image}"),
             Step::Connect { network, .. } => write!(f, "connect {} to {network}", self.key()),
+            Step::Disconnect { network, .. } => write!(f, "disconnect {} from {network}", self.key()),
             _ => write!(f, "{} {}", self.action(), self.key()),
         }
     }

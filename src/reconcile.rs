@@ -14,9 +14,11 @@ use crate::desired::{Desired, Mode, OnFailure, Workload};
 use crate::hash::Fields;
 use crate::host::{Class, Failure, Outcome, Step};
 use crate::name::{Kind, Name, ObjectId};
-use crate::observed::{Applied, Begun, Failed, FailedStep, Heal, InFlight, Joined, Left, Live, Observed, Probing, Record, Traffic};
+use crate::observed::{
+    Applied, Begun, Failed, FailedStep, Heal, InFlight, Interruption, Joined, Left, Live, Observed, Probing, Record, Traffic,
+};
 use crate::plan::change::{digest, service_fields, workload_digest, workload_fields};
-use crate::plan::{ChangeAction, Claims, Plan, audit::audit, content, overridden, plan};
+use crate::plan::{ChangeAction, Claims, Plan, audit::audit, content, interruption::interrupts, overridden, plan};
 use crate::time::Time;
 
 pub use decision::{BY_HAND, CannotGoBack, CannotScale, Scaled};
@@ -44,6 +46,8 @@ pub struct Round {
     pub publish: bool,
     /// The record has changed and must be stored.
     pub store: bool,
+    /// What updates interrupted until now.
+    pub restored: Vec<(ObjectId, Interruption)>,
     /// Why the plan was refused: bugs of ours. Nothing is started then.
     pub refused: Vec<String>,
 }
@@ -215,9 +219,10 @@ impl Reconciler {
         let mut publish = self.settle_traffic(desired, now);
         let plan = plan(desired, claims, &self.observed, now);
         let refused = audit(&plan, desired, &self.observed);
-        let mut start = Vec::new();
+        let (mut start, mut restored) = (Vec::new(), Vec::new());
         if refused.is_empty() {
             self.note(&plan, desired, now);
+            restored = self.note_interrupted(&plan, desired, now);
             for planned in &plan.steps {
                 match &planned.step {
                     Step::Join { replica, container } => publish |= self.join(replica, container, desired),
@@ -230,7 +235,7 @@ impl Reconciler {
             }
         }
         let store = before != self.observed.record;
-        Round { plan, start, publish, store, refused }
+        Round { plan, start, publish, store, restored, refused }
     }
 
     /// Takes in how a step ended. Returns whether who is given new connections has changed.
@@ -302,7 +307,9 @@ impl Reconciler {
     fn withdraw(&mut self, replica: &ObjectId, container: &str, desired: &Desired, now: Time) -> bool {
         let Some(joined) = self.observed.traffic.joined.remove(replica) else { return false };
         let named = desired.services_of(&replica.workload()).any(|service| service.headless);
-        let left = Left { address: Some(joined.address).filter(|_| has_connections(replica, desired)), generation: 0, at: now, named };
+        let mut addresses: BTreeSet<Ipv4Addr> = joined.addresses.values().copied().chain([joined.address]).collect();
+        addresses.retain(|_| has_connections(replica, desired));
+        let left = Left { addresses, generation: 0, at: now, named };
         self.observed.traffic.left.insert(container.to_owned(), left);
         true
     }
@@ -321,9 +328,10 @@ impl Reconciler {
         for (container, labels) in live.replicas(&desired.installation.owner, &desired.application) {
             let joined = traffic.joined.get(&labels.object).is_some_and(|joined| joined.container == container.id);
             if container.leaving && !joined && !traffic.left.contains_key(&container.id) {
-                let address = container.addresses.values().next().copied().filter(|_| has_connections(&labels.object, desired));
+                let mut addresses: BTreeSet<Ipv4Addr> = container.addresses.values().copied().collect();
+                addresses.retain(|_| has_connections(&labels.object, desired));
                 let named = desired.services_of(&labels.object.workload()).any(|service| service.headless);
-                traffic.left.insert(container.id.clone(), Left { address, generation: 0, at: now, named });
+                traffic.left.insert(container.id.clone(), Left { addresses, generation: 0, at: now, named });
                 changed = true;
             }
         }
@@ -394,7 +402,11 @@ impl Reconciler {
         for planned in &plan.steps {
             let key = match &planned.step {
                 Step::Start { object, .. } | Step::Unpause { object, .. } | Step::Rename { object, .. } => object,
-                Step::Connect { object, .. } | Step::Update { object, .. } if !changing.contains(&object.workload()) => object,
+                Step::Connect { object, .. } | Step::Disconnect { object, .. } | Step::Update { object, .. }
+                    if !changing.contains(&object.workload()) =>
+                {
+                    object
+                }
                 Step::Create { replica } if !changing.contains(&replica.workload()) => &replica.workload(),
                 Step::CreateFront { front } if !changing.contains(front) => front,
                 _ => continue,
@@ -402,6 +414,31 @@ impl Reconciler {
             let heal = heals.entry(key.to_string()).or_insert(Heal { count: 0, at: now });
             *heal = Heal { count: heal.count.saturating_add(1), at: now };
         }
+    }
+
+    /// Notes what begins to be interrupted, and returns what no longer is.
+    fn note_interrupted(&mut self, plan: &Plan, desired: &Desired, now: Time) -> Vec<(ObjectId, Interruption)> {
+        let interrupted = &mut self.observed.record.interrupted;
+        interrupted.retain(|id, _| desired.workloads.contains_key(id));
+        let mut restored = Vec::new();
+        for status in plan.workloads.iter().filter(|status| status.ready > 0) {
+            if let Some(interruption) = interrupted.get_mut(&status.object).filter(|interruption| interruption.until.is_none()) {
+                interruption.until = Some(now);
+                restored.push((status.object.clone(), interruption.clone()));
+            }
+        }
+        for planned in &plan.steps {
+            let Step::Stop { replica, .. } = &planned.step else { continue };
+            let id = replica.workload();
+            let stopped = plan.workloads.iter().any(|status| status.object == id && status.ready == 0);
+            let Some(workload) = desired.workloads.get(&id).filter(|_| stopped) else { continue };
+            if let Some(what) = interrupts(desired, workload)
+                && interrupted.get(&id).is_none_or(|known| known.until.is_some())
+            {
+                interrupted.insert(id, Interruption { what, since: now, until: None });
+            }
+        }
+        restored
     }
 
     /// Notes when rollouts began: nothing on the host tells.

@@ -3,6 +3,7 @@
 # shellcheck shell=bash disable=SC2154
 
 application=shop
+folder=kubernetes # of the repository: the manifests, and the format they have
 
 # new_installation PREFIX: makes the folder and chooses an owner, ports and addresses that nobody uses.
 new_installation() {
@@ -16,8 +17,11 @@ new_installation() {
         printf 'export DRIFTLESS_SOCKET=%q\n' "$installation/agent.sock"
         printf 'export DRIFTLESS_DNS=%q\n' "127.0.0.1:$(free_port 18053)"
         printf 'export DRIFTLESS_HTTP=%q\n' "127.0.0.1:$(free_port 18765)"
-        printf 'export DRIFTLESS_NETWORK_POOL=%q\n' "$pool.0.0/16"
+        printf 'export DRIFTLESS_NETWORK_POOL=%q\n' "$pool.0.0/15"
+        printf 'export DRIFTLESS_HOOK_SECRET_FILE=%q\n' "$installation/hook-secret"
     } >"$installation/environment"
+    printf 'a secret of %s' "$id" >"$installation/hook-secret"
+    printf 'a-token-of-%s' "$id" >"$installation/token"
     enter_installation "$installation"
 }
 
@@ -28,7 +32,7 @@ enter_installation() {
     source "$installation/environment"
     owner=$DRIFTLESS_OWNER
     network=driftless-$owner
-    pool=${DRIFTLESS_NETWORK_POOL%.0.0/16}
+    pool=${DRIFTLESS_NETWORK_POOL%.0.0/15}
     front=$pool.0.2
     work=$installation/work
 }
@@ -39,35 +43,66 @@ free_port() {
     printf '%s\n' "$port"
 }
 
-# Prints the first two numbers of a /16 that no route of this host touches.
+# Prints the first two numbers of a /15 that no route of this host touches: its first half is for
+# Kubernetes, its second for Compose.
 free_pool() {
     local number
-    for number in {127..65}; do
-        if ! ip -4 route show table all | grep -Eq "(^|[^0-9.])10\.$number\."; then
+    for number in {126..66..2}; do
+        if ! ip -4 route show table all | grep -Eq "(^|[^0-9.])10\.($number|$((number + 1)))\."; then
             printf '10.%s\n' "$number"
             return
         fi
     done
-    die "no /16 between 10.65.0.0 and 10.127.0.0 is free"
+    die "no /15 between 10.66.0.0 and 10.127.0.0 is free"
 }
 
 driftless() { "$binary" "$@"; }
 
 # --- the repository -----------------------------------------------------------------------------
 
-# Makes a bare repository, as a forge would have it, and a clone of it, as an author has it.
+# Makes a bare repository, as a forge would have it, and a clone of it, as an author has it. With
+# `serve` the forge is a Git server at `repository`, which asks for a token and calls the agent's hook.
 new_repository() {
-    git init --quiet --bare --initial-branch=main "$installation/shop.git"
-    git clone --quiet "$installation/shop.git" "$work" 2>/dev/null
+    mkdir "$installation/git"
+    repository=$installation/git/shop.git
+    git init --quiet --bare --initial-branch=main "$repository"
+    if [[ ${1:-} == serve ]]; then
+        serve_repository
+        # Only the author's own clone knows the token; the agent reads it from a file.
+        git clone --quiet "http://author:$(cat "$installation/token")@${repository#http://}" "$work" 2>/dev/null
+    else
+        git clone --quiet "$repository" "$work" 2>/dev/null
+    fi
     git -C "$work" symbolic-ref HEAD refs/heads/main
     git -C "$work" config user.name demo
     git -C "$work" config user.email demo@example.org
     git -C "$work" config commit.gpgsign false
 }
 
+serve_repository() {
+    setsid "$root/scripts/lib/git-server" "$installation/git" --allow-push --token-file "$installation/token" \
+        --port-file "$installation/git-port" >>"$installation/git-server.log" 2>&1 </dev/null &
+    printf '%s\n' "$!" >"$installation/git-server.pid"
+    disown "$!"
+    cat >"$repository/hooks/post-receive" <<HOOK
+#!/usr/bin/env python3
+import hashlib, hmac, urllib.request
+secret = open("$installation/hook-secret", "rb").read()
+signature = "sha256=" + hmac.new(secret, b"{}", hashlib.sha256).hexdigest()
+request = urllib.request.Request("http://$DRIFTLESS_HTTP/hooks/generic", b"{}", {"X-Hub-Signature-256": signature})
+try:
+    urllib.request.urlopen(request, timeout=5)
+except OSError as error:
+    print(f"the agent does not hear: {error}")
+HOOK
+    chmod +x "$repository/hooks/post-receive"
+    wait_for 10 "the Git server answers" test -s "$installation/git-port"
+    repository=http://127.0.0.1:$(cat "$installation/git-port")/shop.git
+}
+
 # edit FILE EXPRESSION...: changes a manifest with sed; an expression that changes nothing is an error.
 edit() {
-    local file=$work/kubernetes/$1 expression before
+    local file=$work/$folder/$1 expression before
     shift
     for expression in "$@"; do
         before=$(cat "$file")
@@ -97,9 +132,9 @@ apiVersion: driftless.dev/v1
 kind: Application
 metadata: { name: $application }
 spec:
-  repo: $installation/shop.git
+  repo: $repository
   ref: main
-  path: kubernetes
+  path: $folder
 YAML
         printf '  %s\n' "$@"
     } >"$installation/application.yaml"
@@ -152,19 +187,28 @@ wait_for() {
     done
 }
 
+# workload NAME: prints the workload's kind and name.
+workload() {
+    if [[ $folder == compose ]]; then printf 'service/%s\n' "$1"; else printf 'Deployment/%s\n' "$1"; fi
+}
+
 # containers NAME: prints the ids of the running containers of a workload, sorted, without those that
 # are leaving.
 containers() {
-    docker ps --no-trunc --filter "label=dev.driftless.owner=$owner" --filter "label=dev.driftless.workload=Deployment/$1" --format '{{.ID}} {{.Names}}' |
+    docker ps --no-trunc --filter "label=dev.driftless.owner=$owner" --filter "label=dev.driftless.workload=$(workload "$1")" --format '{{.ID}} {{.Names}}' |
         awk '$2 !~ /-leaving-/ { print $1 }' | sort
 }
 
 # --- clients ------------------------------------------------------------------------------------
 
-# start_load URL: a client inside the network asks all the time, with a new connection per request.
+# start_load URL: a client that is none of ours asks all the time, from inside the network and with a new
+# connection per request. In a Compose network it knows nothing but the service's name.
 start_load() {
-    docker run --detach --name "$owner-load" --label "dev.driftless.demo=$owner" \
-        --network "$network" --dns "$front" --dns-search "$application.svc.cluster.local" --dns-option ndots:5 \
+    local names=(--network "$network")
+    if [[ $folder == kubernetes ]]; then
+        names+=(--dns "$front" --dns-search "$application.svc.cluster.local" --dns-option ndots:5)
+    fi
+    docker run --detach --name "$owner-load" --label "dev.driftless.demo=$owner" "${names[@]}" \
         --volume "$root/scripts/lib/load.py:/load.py:ro" shop/rest:1 python3 /load.py "$1" >/dev/null
     wait_for 10 "the load client asks" load_runs
 }
@@ -208,6 +252,7 @@ fail() {
 # Removes everything of this installation, whatever state it is in.
 remove_installation() {
     stop_agent TERM
+    kill "$(cat "$installation/git-server.pid" 2>/dev/null)" 2>/dev/null || true
     docker ps --all --quiet --filter "label=dev.driftless.demo=$owner" | xargs --no-run-if-empty docker rm --force >/dev/null
     if [[ -x ${binary:-} ]]; then
         timeout 120 "$binary" uninstall --containers >>"$installation/uninstall.log" 2>&1 || true

@@ -103,7 +103,7 @@ engine_answers() { command -v docker >/dev/null && docker version >/dev/null 2>&
 become_root() {
     if ((EUID == 0)); then return; fi
     command -v sudo >/dev/null || die "root is needed to serve names and addresses, and sudo is missing"
-    exec sudo --preserve-env=CARGO_TARGET_DIR,DOCKER_HOST,DRIFTLESS_LONG,DRIFTLESS_WORLDS,NO_COLOR,TMPDIR,integration -- env "PATH=$PATH" DRIFTLESS_BUILT=1 "$root/scripts/${0##*/}" "$@"
+    exec sudo --preserve-env=CARGO_TARGET_DIR,DOCKER_HOST,DRIFTLESS_BINARY,DRIFTLESS_LONG,DRIFTLESS_WORLDS,NO_COLOR,TMPDIR,integration -- env "PATH=$PATH" DRIFTLESS_BUILT=1 "$root/scripts/${0##*/}" "$@"
 }
 
 # Starts an engine of our own, without any service manager. `stop_engine` ends it.

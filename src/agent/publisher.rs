@@ -1,6 +1,8 @@
 //! The agent's side of the data path: writes what is published, reads what is acknowledged, and starts
 //! `serve` when it does not run.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,9 @@ use crate::traffic::{Acknowledged, Published};
 /// How long a `serve` that was started may take to hold its lock.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often the file is looked at when the kernel does not tell.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// The agent's side of the data path.
 pub(super) struct Publisher {
     options: serve::Options,
@@ -23,7 +28,36 @@ pub(super) struct Publisher {
     watched: Option<(u32, AbortHandle)>,
     poke: Arc<dyn Fn() + Send + Sync>,
     /// Keeps the watch on what is acknowledged going.
-    _watch: Option<RecommendedWatcher>,
+    _watch: Watch,
+}
+
+/// How a change of what is acknowledged is noticed.
+enum Watch {
+    /// The kernel tells.
+    Kernel(#[expect(dead_code, reason = "it works as long as it is kept")] RecommendedWatcher),
+    /// A task looks: every replica that leaves waits for an acknowledgement, so this cannot wait.
+    Looking(AbortHandle),
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Watch::Looking(task) = self {
+            task.abort();
+        }
+    }
+}
+
+/// Pokes whenever a file is another one than before. It is replaced as a whole.
+async fn look(file: PathBuf, poke: Arc<dyn Fn() + Send + Sync>) {
+    let mut known = None;
+    loop {
+        let found = std::fs::metadata(&file).ok().map(|file| (file.ino(), file.mtime(), file.mtime_nsec()));
+        if found != known {
+            known = found;
+            poke();
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 impl Publisher {
@@ -45,10 +79,14 @@ impl Publisher {
             }
         });
         let watch = watch.and_then(|mut watch| watch.watch(&options.folder, RecursiveMode::NonRecursive).map(|()| watch));
-        if let Err(error) = &watch {
-            tracing::warn!(%error, "what `serve` acknowledges cannot be watched; it is read now and then instead");
-        }
-        Ok(Publisher { options, current, started: None, watched: None, poke, _watch: watch.ok() })
+        let watch = match watch {
+            Ok(watch) => Watch::Kernel(watch),
+            Err(error) => {
+                tracing::warn!(%error, "what `serve` acknowledges cannot be watched; it is looked at several times a second instead");
+                Watch::Looking(tokio::spawn(look(options.acknowledged(), poke.clone())).abort_handle())
+            }
+        };
+        Ok(Publisher { options, current, started: None, watched: None, poke, _watch: watch })
     }
 
     /// Returns what is published now.

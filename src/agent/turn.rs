@@ -14,6 +14,7 @@ use crate::observed::{Container, Live, Traffic};
 use crate::plan::cared_for;
 use crate::probe::Wanted as Probed;
 use crate::reconcile::Round;
+use crate::report::word::interruption_line;
 use crate::traffic::{self, Published};
 
 use super::application::{App, Wanted, chain};
@@ -189,10 +190,16 @@ impl Agent {
         app.shown.note(&round.plan);
         app.plan = Some(round.plan);
         let rolled_back = app.rolled_back().filter(|_| was_rolled_back.is_none());
+        let restored = round.restored;
         for step in round.start {
             self.start(index, step, desired.clone());
         }
         self.note(index, before.as_ref(), rolled_back).await;
+        for (object, interruption) in restored {
+            let message = interruption_line(&object, &interruption);
+            tracing::warn!(application = %desired.application, "{message}");
+            self.append(index, desired.revision.clone(), "interrupted", message).await;
+        }
     }
 
     /// Starts a step in a task of its own.

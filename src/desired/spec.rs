@@ -144,7 +144,12 @@ impl ContainerSpec {
             }
         }
         for mount in mounts {
-            put(&field::mount(&mount.target), mount_value(mount, volume));
+            let text = mount_value(mount, volume);
+            let value = match &mount.source {
+                MountSource::Content(_) => FieldValue::Keyed(text),
+                _ => FieldValue::Public(text),
+            };
+            fields.insert(field::mount(&mount.target), value);
         }
         for (path, list) in [(field::COMMAND, command), (field::ARGS, args)] {
             if let Some(list) = list {
@@ -187,7 +192,7 @@ fn list_value(list: &[Text], key: &Key) -> FieldValue {
     let mut joined = Text::default();
     joined.0.extend(list.iter().flat_map(|item| item.0.iter().cloned()));
     match joined.field_value(key) {
-        FieldValue::Public(_) => FieldValue::Public(json(&items)),
+        FieldValue::Public(_) | FieldValue::Keyed(_) => FieldValue::Public(json(&items)),
         FieldValue::Computed(_) if !joined.is_secret() => FieldValue::Computed(json(&items)),
         FieldValue::Computed(_) => FieldValue::Computed(format!("secret {}", key.digest(json(&items).as_bytes()))),
         FieldValue::Secret(_) => FieldValue::Secret(key.digest(json(&items).as_bytes())),

@@ -126,6 +126,11 @@ pub(super) fn addresses_of(networks: Option<&HashMap<String, EndpointSettings>>)
     endpoints.filter_map(|(name, endpoint)| Some((name.clone(), endpoint.ip_address.as_deref()?.parse().ok()?))).collect()
 }
 
+/// Returns the networks that a container is on, also while it does not run, and how.
+pub(super) fn endpoints(found: &ContainerInspectResponse) -> impl Iterator<Item = (&String, &EndpointSettings)> {
+    found.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flatten()
+}
+
 /// Returns the ports that a container asks the engine to publish.
 pub(super) fn published(config: &HostConfig) -> BTreeSet<HostPort> {
     let bindings = config.port_bindings.iter().flatten();

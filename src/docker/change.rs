@@ -205,7 +205,7 @@ impl Docker {
     }
 
     /// Inspects a container that is about to be changed: it must be ours.
-    async fn inspect_own(&self, operation: &'static str, container: &str) -> Result<Option<ContainerInspectResponse>, Error> {
+    pub(super) async fn inspect_own(&self, operation: &'static str, container: &str) -> Result<Option<ContainerInspectResponse>, Error> {
         let found = self.inspect(container).await?;
         let owner = found.as_ref().map(|found| found.config.as_ref()?.labels.as_ref()?.get(label::OWNER).cloned());
         match owner {

@@ -47,6 +47,7 @@ impl Docker {
             known_addresses: Mutex::default(),
             watch: Mutex::new(Watch::default()),
             making: tokio::sync::RwLock::default(),
+            networks: tokio::sync::Mutex::new(()),
             pulls: Mutex::default(),
         };
         Ok(Docker { inner: Arc::new(inner), config: image::config_folder() })

@@ -105,6 +105,15 @@ pub(super) fn fields(
         Kind::ComposeService => {
             option_fields(&mut fields, option::read(config, host, &networks, found.id.as_deref().unwrap_or_default()), image)
         }
+        Kind::Front => {
+            for (network, endpoint) in &networks {
+                let names = option::aliases(endpoint, found.id.as_deref().unwrap_or_default());
+                if !names.is_empty() {
+                    fields.put(field::aliases(network), label::json(&names), false);
+                }
+            }
+            no_new_privileges(&mut fields, host);
+        }
         _ => no_new_privileges(&mut fields, host),
     }
     for mount in found.mounts.iter().flatten() {

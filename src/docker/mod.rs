@@ -71,6 +71,8 @@ struct Inner {
     watch: Mutex<Watch>,
     /// Held by those who make replicas, and alone by who clears up: what is half made looks like debris.
     making: tokio::sync::RwLock<()>,
+    /// Held while addresses of a network are chosen and taken: two at once would choose the same.
+    networks: tokio::sync::Mutex<()>,
     /// Pulls that run, by image.
     pulls: Mutex<BTreeMap<String, image::Layers>>,
 }
@@ -119,11 +121,13 @@ impl Docker {
             Step::Update { object, container } => self.update(object, container, desired).await,
             Step::Connect { object, container, network } => self.connect_container(object, container, network, desired).await,
             Step::Rename { container, .. } => self.rename(container).await,
+            Step::Disconnect { container, network, .. } => self.disconnect_container(container, network).await,
             // Who is given connections is not the engine's business.
             Step::Join { .. } | Step::Withdraw { .. } => Ok(()),
             Step::Leave { container, .. } => self.leave(container).await,
             Step::Stop { container, .. } => self.stop(container).await,
             Step::Remove { object, container } => self.remove(object, container).await,
+            Step::RemoveNetwork { network, id } => self.remove_network(network, id).await,
             Step::RemoveContent { content, volume } => self.remove_content(content, volume).await,
             Step::Clear { debris } => self.clear(debris).await,
         }

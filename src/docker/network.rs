@@ -7,8 +7,9 @@ use std::net::Ipv4Addr;
 
 use bollard::models::{
     EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, Network as EngineNetwork, NetworkConnectRequest, NetworkCreateRequest,
+    NetworkDisconnectRequest,
 };
-use bollard::query_parameters::ListNetworksOptions;
+use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptions};
 
 use ipnet::Ipv4Net;
 
@@ -16,7 +17,7 @@ use crate::desired::{Desired, Network, Options};
 use crate::host::Class;
 use crate::name::{Kind, ObjectId};
 
-use super::error::{Accept, During, Error, text};
+use super::error::{Accept, During, Error, status, text};
 use super::{Docker, answer, host, label};
 
 /// Networks of projects have 254 addresses each.
@@ -28,6 +29,7 @@ impl Docker {
         if self.repair_network(network).await? {
             return Ok(());
         }
+        let _alone = self.inner.networks.lock().await;
         let subnet = self.free_subnet(network).await?;
         let request = self.network_request(network, subnet, desired);
         if let Err(error) = self.inner.client.create_network(request).await {
@@ -36,11 +38,21 @@ impl Docker {
             if words.contains("overlap") && self.repair_network(network).await? {
                 return Ok(());
             }
+            if let Some(subnet) = subnet.filter(|_| words.contains("overlap")) {
+                // Others are chosen at the next try.
+                let reason = format!("somebody else has taken its addresses {subnet} meanwhile ({words})");
+                return Err(Error::refused(Class::Host, "create", &network.host_name, reason));
+            }
             if words.contains("overlap") {
-                let subnet = self.inner.installation.layout.network;
-                let reason = format!(
-                    "its addresses {subnet} overlap with another network of this host ({words}); choose others with `--network-pool CIDR`"
-                );
+                let (addresses, advice) = match network.shared {
+                    true => (self.inner.installation.layout.network.to_string(), "choose others with `--network-pool CIDR`"),
+                    false => {
+                        let written: Vec<&str> =
+                            network.options.ipam.iter().filter_map(|ipam| Some(ipam.get("subnet")?.as_str())).collect();
+                        (written.join(", "), "choose another `subnet`, or leave it out")
+                    }
+                };
+                let reason = format!("its addresses {addresses} overlap with another network of this host ({words}); {advice}");
                 return Err(Error::refused(Class::User, "create", &network.host_name, reason));
             }
             return Err(error).during("create", &network.host_name);
@@ -161,6 +173,29 @@ impl Docker {
         let connected = self.connect_endpoint(container, network, endpoint(Some(address), None)).await;
         self.release_address(address);
         connected
+    }
+
+    /// Takes a container of ours off a network.
+    pub(super) async fn disconnect_container(&self, container: &str, network: &str) -> Result<(), Error> {
+        let Some(found) = self.inspect_own("disconnect", container).await? else { return Ok(()) };
+        if !answer::endpoints(&found).any(|(known, _)| known == network) {
+            return Ok(());
+        }
+        let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(false) };
+        self.inner.client.disconnect_network(network, request).await.accept(&[404]).during("disconnect from the network", network)
+    }
+
+    /// Removes a network of ours. The engine refuses if a running container is on it.
+    pub(super) async fn remove_network(&self, id: &ObjectId, network: &str) -> Result<(), Error> {
+        let found = match self.inner.client.inspect_network(network, None::<InspectNetworkOptions>).await {
+            Err(error) if status(&error) == Some(404) => return Ok(()),
+            found => found.during("look for the network", id.to_string())?,
+        };
+        let owner = found.labels.as_ref().and_then(label::read_object).map(|labels| labels.owner);
+        if owner.as_ref() != Some(&self.inner.installation.owner) {
+            return Err(Error::refused(Class::Internal, "remove the network", id.to_string(), "it is not ours"));
+        }
+        self.inner.client.remove_network(network).await.accept(&[404]).during("remove the network", id.to_string())
     }
 
     pub(super) async fn connect_endpoint(&self, container: &str, network: &str, endpoint: EndpointSettings) -> Result<(), Error> {

@@ -217,7 +217,7 @@ pub(super) fn groups(host: &HostConfig) -> (Vec<u32>, Vec<String>) {
 }
 
 /// The engine adds the container's short id to its names.
-fn aliases(endpoint: &EndpointSettings, id: &str) -> BTreeSet<String> {
+pub(super) fn aliases(endpoint: &EndpointSettings, id: &str) -> BTreeSet<String> {
     endpoint.aliases.iter().flatten().filter(|alias| !(alias.len() == 12 && id.starts_with(alias.as_str()))).cloned().collect()
 }
 

@@ -14,9 +14,9 @@ use bollard::models::{
 use bollard::query_parameters::{ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::desired::{NetworkOptions, VolumeOptions};
+use crate::desired::{NetworkOptions, VolumeOptions, field as words};
 use crate::name::ObjectId;
-use crate::observed::{Claimed, Container, Health, Labels, Live, Network, State, Volume};
+use crate::observed::{Claimed, Container, Field, Health, Labels, Live, Network, State, Volume};
 use crate::time::Time;
 
 use super::answer::{
@@ -256,10 +256,16 @@ fn foreign(listed: &ContainerSummary) -> Container {
         published: listed_ports(listed),
         writes: volume_names(mounts, true),
         volumes: volume_names(mounts, false),
-        fields: BTreeMap::new(),
+        fields: listed_networks(listed),
         care: None,
         health: None,
     }
+}
+
+fn listed_networks(listed: &ContainerSummary) -> BTreeMap<String, Field> {
+    let networks = listed.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flat_map(HashMap::keys);
+    let connected = Field { value: "connected".to_owned(), inherited: false };
+    networks.map(|network| (words::network(network), connected.clone())).collect()
 }
 
 fn own(found: &ContainerInspectResponse, volumes: &Volumes<'_>) -> Container {

@@ -75,7 +75,7 @@ pub struct Container {
     pub writes: BTreeSet<String>,
     /// Names of all volumes it mounts.
     pub volumes: BTreeSet<String>,
-    /// Its fields in canonical form (paths of `desired::field`); only read for our own containers.
+    /// Its fields in canonical form (paths of `desired::field`); of a container that is not ours only its networks.
     pub fields: BTreeMap<String, Field>,
     /// What the agent does for it, as written when it was created.
     pub care: Option<Care>,

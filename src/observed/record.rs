@@ -31,6 +31,8 @@ pub struct Record {
     pub accepted: BTreeMap<ObjectId, BTreeSet<u16>>,
     /// How often objects were healed lately.
     pub heals: BTreeMap<String, Heal>,
+    /// What the last update of a workload interrupted.
+    pub interrupted: BTreeMap<ObjectId, Interruption>,
     /// The revision somebody asked for with `apply`, in mode manual.
     pub approved: Option<String>,
     /// Objects that other applications had before, and whose labels their containers may still carry.
@@ -112,6 +114,17 @@ pub struct Begun {
     pub first: bool,
     /// When the first of the rollouts began that followed each other without one coming to its end.
     pub earliest: Time,
+}
+
+/// What an update of a workload interrupted, because it stopped the last replica that served first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interruption {
+    /// What was interrupted, as in `port 8080/tcp of the host`.
+    pub what: String,
+    /// When the old replica was stopped.
+    pub since: Time,
+    /// When the new one was ready; `None` as long as it is not.
+    pub until: Option<Time>,
 }
 
 /// A rollout that failed.

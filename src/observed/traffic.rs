@@ -1,6 +1,6 @@
 //! Who is given new connections, and what the data path has acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -45,8 +45,8 @@ pub struct Joined {
 /// A replica that is no longer given new connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
-    /// The address it had; its established connections are counted by it.
-    pub address: Option<Ipv4Addr>,
+    /// The addresses it had, one on each network; its established connections are counted by them.
+    pub addresses: BTreeSet<Ipv4Addr>,
     /// The first generation without it; 0 until it is published.
     pub generation: u64,
     /// When that was published.
@@ -63,8 +63,26 @@ impl Joined {
 }
 
 impl Left {
+    /// Returns how many established connections it has left; `None` if they were not all counted yet.
+    pub fn open(&self, connections: &BTreeMap<Ipv4Addr, u64>) -> Option<u64> {
+        self.addresses.iter().map(|address| connections.get(address).copied()).sum()
+    }
+
     /// Tells whether the data path gives it no new connections any more.
     pub fn is_out(&self, acknowledged: u64) -> bool {
         self.generation != 0 && self.generation <= acknowledged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_on_all_networks_are_those_of_a_replica() {
+        let (front, back, other) = (Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 1, 2), Ipv4Addr::new(10, 0, 0, 9));
+        let left = Left { addresses: [front, back].into(), generation: 1, at: Time(0), named: false };
+        assert_eq!(left.open(&[(front, 0), (other, 5)].into()), None, "one network has not been counted");
+        assert_eq!(left.open(&[(front, 0), (back, 2), (other, 5)].into()), Some(2));
     }
 }

@@ -34,6 +34,7 @@ fn container_of(step: &Step) -> Option<&str> {
         | Step::Update { container, .. }
         | Step::Connect { container, .. }
         | Step::Rename { container, .. }
+        | Step::Disconnect { container, .. }
         | Step::Join { container, .. }
         | Step::Withdraw { container, .. }
         | Step::Leave { container, .. }
@@ -45,6 +46,7 @@ fn container_of(step: &Step) -> Option<&str> {
         | Step::Deliver { .. }
         | Step::CreateFront { .. }
         | Step::Create { .. }
+        | Step::RemoveNetwork { .. }
         | Step::RemoveContent { .. }
         | Step::Clear { .. } => None,
     }
@@ -63,6 +65,9 @@ fn touches_only_ours(plan: &Plan, desired: &Desired, observed: &Observed, refusa
             if !known.is_some_and(|known| known.owner == desired.installation.owner && known.application == desired.application) {
                 refusals.push(format!("clears `{debris}`, which is not debris of this application"));
             }
+        }
+        if let Step::RemoveNetwork { id, .. } = &planned.step {
+            removes_unused_network(id, desired, observed, refusals);
         }
         let Some(id) = container_of(&planned.step) else { continue };
         let labels = observed.live.container(id).and_then(|container| container.labels.as_ref());
@@ -88,6 +93,7 @@ fn keeps_hands_off(plan: &Plan, observed: &Observed, refusals: &mut Vec<String>)
             | Step::Update { object, .. }
             | Step::Connect { object, .. }
             | Step::Rename { object, .. }
+            | Step::Disconnect { object, .. }
             | Step::Remove { object, .. } => Some(object),
             _ => None,
         };
@@ -95,6 +101,22 @@ fn keeps_hands_off(plan: &Plan, observed: &Observed, refusals: &mut Vec<String>)
         if workload || record.suspended.is_some() {
             refusals.push(format!("touches {}, which is suspended", planned.object));
         }
+    }
+}
+
+fn removes_unused_network(id: &str, desired: &Desired, observed: &Observed, refusals: &mut Vec<String>) {
+    let Some(network) = observed.live.networks.iter().find(|network| network.id == id) else { return };
+    let ours = network.labels.as_ref().is_some_and(|labels| {
+        labels.owner == desired.installation.owner
+            && labels.application.as_ref() == Some(&desired.application)
+            && labels.object.kind == Kind::ComposeNetwork
+    });
+    if !ours {
+        refusals.push(format!("removes network `{}`, which is not of this application", network.name));
+    }
+    let on = format!("networks[{}]", network.name);
+    if let Some(container) = observed.live.containers.iter().find(|container| container.fields.contains_key(&on)) {
+        refusals.push(format!("removes network `{}`, which `{}` is on", network.name, container.name));
     }
 }
 

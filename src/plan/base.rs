@@ -13,7 +13,7 @@ use crate::observed::{Container, State};
 
 use super::claim::{self, Thing};
 use super::draft::Draft;
-use super::drift;
+use super::network::{self, Astray};
 use super::replica::Standing;
 use super::status;
 use super::view::View;
@@ -72,18 +72,20 @@ fn plan_front(view: &View<'_>, front: &Front, draft: &mut Draft<'_>) {
     let (step, reason) = match view.front(&front.id) {
         None if !view.applies() => return,
         None if !front.networks.iter().all(|network| view.has_network(network)) => return draft.hold(key, "waits for its network", None),
-        None => (Step::CreateFront { front: object }, "it is missing"),
+        None => (Step::CreateFront { front: object }, "it is missing".to_owned()),
         Some(container) => {
             let id = container.id.clone();
-            let lost = front.networks.iter().find(|network| !drift::is_connected(container, network));
+            let astray = network::astray(front, container);
+            // Back onto a network at once: it holds addresses that are in use. The rest is healing.
+            let astray = astray.into_iter().find(|astray| matches!(astray, Astray::Lost(_)) || view.heals());
             if view.applies() && is_of_another_kind(view, front, container) {
                 draft.step(Step::Remove { object, container: id }, "its names or labels changed; connections through it end");
                 return;
             }
-            match (container.state, lost) {
-                (State::Created | State::Exited(_), _) => (Step::Start { object, container: id }, "it does not run"),
-                (State::Paused, _) => (Step::Unpause { object, container: id }, "it is frozen"),
-                (_, Some(network)) => (Step::Connect { object, container: id, network: network.clone() }, "it was taken off its network"),
+            match (container.state, astray) {
+                (State::Created | State::Exited(_), _) => (Step::Start { object, container: id }, "it does not run".to_owned()),
+                (State::Paused, _) => (Step::Unpause { object, container: id }, "it is frozen".to_owned()),
+                (_, Some(astray)) => astray.step(object, id),
                 (_, None) => {
                     if let Some(error) = view.observed.traffic.front_errors.get(&front.host_name) {
                         draft.hold(key, format!("`serve` cannot use it: {error}"), None);
@@ -100,7 +102,7 @@ fn plan_front(view: &View<'_>, front: &Front, draft: &mut Draft<'_>) {
 }
 
 /// Tells whether a front was made with other names or labels. The shared one has none.
-fn is_of_another_kind(view: &View<'_>, front: &Front, container: &Container) -> bool {
+pub(super) fn is_of_another_kind(view: &View<'_>, front: &Front, container: &Container) -> bool {
     let made = container.labels.as_ref().and_then(|labels| labels.hash.as_ref());
     !front.shared && made.is_some_and(|made| front.hash(&view.desired.installation.key).compare(made) == Match::Different)
 }

@@ -11,7 +11,7 @@ use crate::name::{Kind, ObjectId};
 
 use super::replica::Standing;
 use super::view::{View, network_owner};
-use super::{Change, ChangeAction, DriftField, FieldChange, claim, content, drift, overridden, path, status};
+use super::{Change, ChangeAction, DriftField, FieldChange, claim, content, drift, interruption, network, overridden, path, status};
 
 /// Returns what Git asks for and the host does not have yet.
 pub(super) fn changes(view: &View<'_>) -> Vec<Change> {
@@ -90,7 +90,7 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
                 true => return None,
             };
             let fields = fields.into_iter().map(|field| content::named(view, field)).collect();
-            Some(Change { object: workload.id.clone(), action, fields, reason: reason.to_owned() })
+            Some(with_interruption(view, workload, Change { object: workload.id.clone(), action, fields, reason: reason.to_owned() }))
         }
         (None, None) => {
             let fields = differences(&workload.id, &Fields::new(), &wanted);
@@ -112,9 +112,22 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
             }
             let action = if has_other { ChangeAction::Recreate } else { ChangeAction::Update };
             let nothing = fields.is_empty() && !has_other;
-            (!nothing).then(|| Change { object: workload.id.clone(), action, fields, reason: "differs from what runs".to_owned() })
+            let change = || Change { object: workload.id.clone(), action, fields, reason: "differs from what runs".to_owned() };
+            (!nothing).then(|| with_interruption(view, workload, change()))
         }
     }
+}
+
+/// Adds what replacing a workload's replicas interrupts.
+fn with_interruption(view: &View<'_>, workload: &Workload, mut change: Change) -> Change {
+    if change.action == ChangeAction::Recreate
+        && let Some(interrupted) = interruption::interrupts(view.desired, workload)
+    {
+        change.reason.push_str(&format!("; interrupts {interrupted} until the new replica is ready"));
+        let recreates = change.fields.iter_mut().filter(|field| field.consequence == path::RECREATES);
+        recreates.for_each(|field| field.consequence = path::INTERRUPTS.to_owned());
+    }
+    change
 }
 
 fn change_of(object: &ObjectId, field: DriftField) -> FieldChange {
@@ -142,7 +155,8 @@ fn service_change(view: &View<'_>, service: &Service) -> Option<Change> {
     }
 }
 
-/// Workloads and services that Git no longer has. Data volumes stay, so they are not listed.
+/// Workloads, services and networks that Git no longer has. Data volumes stay, so they are not listed,
+/// and neither is a network that somebody else is on.
 fn removed(view: &View<'_>) -> Vec<Change> {
     if !view.desired.settings.prune {
         return Vec::new();
@@ -152,7 +166,8 @@ fn removed(view: &View<'_>) -> Vec<Change> {
     let applied = view.observed.record.applied.keys().filter(|id| id.kind == Kind::Service);
     let gone = live.chain(applied).filter(|id| !desired.workloads.contains_key(id) && !desired.services.contains_key(id));
     // What another application has by now is handed over, not removed.
-    let gone: BTreeSet<&ObjectId> = gone.filter(|id| view.claimed_by(id).is_none()).collect();
+    let networks = network::gone(view).filter(|gone| gone.others.is_empty()).map(|gone| gone.id);
+    let gone: BTreeSet<&ObjectId> = gone.filter(|id| view.claimed_by(id).is_none()).chain(networks).collect();
     let removal = |id: &ObjectId| Change {
         object: id.clone(),
         action: ChangeAction::Remove,
@@ -260,7 +275,7 @@ fn differences(object: &ObjectId, old: &Fields, new: &Fields) -> Vec<FieldChange
 
 fn shown(path: &str, value: &FieldValue) -> String {
     match value {
-        FieldValue::Public(text) => path::shown(path, text),
+        FieldValue::Public(text) | FieldValue::Keyed(text) => path::shown(path, text),
         FieldValue::Secret(_) => "<secret>".to_owned(),
         FieldValue::Computed(text) if text.starts_with("secret ") => "<secret>".to_owned(),
         FieldValue::Computed(text) => text.clone(),

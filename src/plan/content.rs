@@ -75,8 +75,8 @@ pub fn remember(record: &mut Record, desired: &Desired) {
         .flat_map(|applied| applied.fields.values())
         .filter_map(|value| {
             let text = match value {
-                FieldValue::Public(text) => text.strip_prefix("content ")?,
-                FieldValue::Secret(_) | FieldValue::Computed(_) => return None,
+                FieldValue::Keyed(text) => text.strip_prefix("content ")?,
+                FieldValue::Public(_) | FieldValue::Secret(_) | FieldValue::Computed(_) => return None,
             };
             Some(text.split(['/', ' ']).next().unwrap_or(text).to_owned())
         })

@@ -14,7 +14,7 @@ use crate::time::Time;
 
 use super::replica::{Replica, Standing};
 use super::view::View;
-use super::{Drift, DriftField, DriftKind, Held, overridden, path, prune};
+use super::{Drift, DriftField, DriftKind, Held, base, network, overridden, path, prune};
 
 /// Returns what differs on the host although Git did not move.
 pub(super) fn drift(view: &View<'_>) -> Vec<Drift> {
@@ -54,8 +54,11 @@ fn ground(view: &View<'_>) -> Vec<Drift> {
     }
     for front in desired.fronts.values().filter(|front| !view.is_busy(&front.id.to_string())) {
         let Some(container) = view.front(&front.id) else { continue };
-        let name = |network: &str| path::of_front(desired, &front.id, &field::network(network));
-        let lost = lost_networks(container, &front.networks, name);
+        let mut lost = network::astray(front, container);
+        if base::is_of_another_kind(view, front, container) {
+            lost.clear();
+        }
+        let lost: Vec<DriftField> = lost.iter().flat_map(|astray| astray.fields(desired, &front.id)).collect();
         match state_of(container) {
             Some(kind) => drift.push(entry(view, &front.id, kind, Vec::new(), container.finished)),
             None if !lost.is_empty() => drift.push(entry(view, &front.id, DriftKind::Changed, lost, None)),
@@ -210,7 +213,12 @@ pub(super) fn deferred(view: &View<'_>) -> Vec<Held> {
     };
     let otherwise = made_otherwise(view).into_iter().map(otherwise);
     let gone = prune::gone(view).filter(|_| !view.desired.settings.prune);
-    view.desired.workloads.values().filter(lost).map(held).chain(otherwise).chain(gone.map(kept)).collect()
+    let used = network::gone(view).filter(|gone| view.desired.settings.prune && !gone.others.is_empty());
+    let used = used.map(|gone| {
+        let names: Vec<&str> = gone.others.iter().map(|container| container.name.as_str()).collect();
+        Held { object: gone.id.to_string(), reason: format!("no longer in Git; `{}` is still on it", names.join("`, `")), until: None }
+    });
+    view.desired.workloads.values().filter(lost).map(held).chain(otherwise).chain(gone.map(kept)).chain(used).collect()
 }
 
 /// Returns the fields of a container that are changed in place and are not what its workload wants.
@@ -323,20 +331,20 @@ fn unlike(container: &Container, workload: &Workload, expected: &Fields, name: &
             !live.value.starts_with("container:")
         }
         (FieldValue::Computed(_), Some(_)) => false,
-        (FieldValue::Public(text), Some(live)) => *text != live.value,
+        (FieldValue::Public(text) | FieldValue::Keyed(text), Some(live)) => *text != live.value,
         (FieldValue::Secret(digest), Some(live)) => key.is_some_and(|key| key.digest(live.value.as_bytes()) != *digest),
         (_, None) => true,
     };
     let unlike = expected.iter().filter(|(path, value)| differs(path, value));
     unlike
         .map(|(path, value)| {
-            let public = matches!(value, FieldValue::Public(_));
+            let public = matches!(value, FieldValue::Public(_) | FieldValue::Keyed(_));
             // What stands in a variable may be secret: only what Git says is shown.
             let hidden = !public || path.starts_with("env[");
             let live = container.fields.get(path);
             let path = path::of(workload, name, path);
             let expected = match value {
-                FieldValue::Public(text) => path::shown(&path, text),
+                FieldValue::Public(text) | FieldValue::Keyed(text) => path::shown(&path, text),
                 _ => "<secret>".to_owned(),
             };
             let actual = live.map(|live| if hidden { "<not shown>".to_owned() } else { path::shown(&path, &live.value) });

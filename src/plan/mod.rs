@@ -12,7 +12,9 @@ pub mod claim;
 pub mod content;
 mod draft;
 mod drift;
+pub(crate) mod interruption;
 mod moves;
+mod network;
 mod overridden;
 mod path;
 mod prune;
@@ -218,6 +220,7 @@ pub fn plan(desired: &Desired, claims: &Claims, observed: &Observed, now: Time) 
             workload::plan(&view, workload, &mut draft);
         }
         prune::plan(&view, &mut draft);
+        network::plan(&view, &mut draft);
     }
     let (steps, held) = draft.finish();
     let workloads: Vec<WorkloadStatus> = desired.workloads.values().map(|workload| status::status(&view, workload)).collect();

@@ -9,6 +9,8 @@ use crate::name::{Kind, ObjectId};
 
 /// A new container is needed.
 pub(super) const RECREATES: &str = "recreates";
+/// A new container is needed, and nothing serves until it is ready.
+pub(super) const INTERRUPTS: &str = "recreates, interrupts";
 /// The number of replicas changes.
 pub(super) const SCALES: &str = "scales";
 /// A live container is changed.

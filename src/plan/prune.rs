@@ -48,7 +48,7 @@ pub(super) fn gone<'a>(view: &'a View<'_>) -> impl Iterator<Item = (&'a ObjectId
 }
 
 /// Returns why nothing is removed now.
-fn refusal(view: &View<'_>) -> Option<String> {
+pub(super) fn refusal(view: &View<'_>) -> Option<String> {
     let desired = view.desired;
     if desired.workloads.is_empty() && view.observed.record.prune_all.as_ref() != Some(&desired.revision) {
         return Some("this revision would remove everything; `driftless apply --prune-all` permits it".to_owned());

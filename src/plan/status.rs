@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::desired::Workload;
 use crate::host::{Class, Step};
 use crate::name::ObjectId;
-use crate::observed::{Failed, State};
+use crate::observed::{Failed, Interruption, State};
 use crate::time::{Time, format_duration};
 
 use super::replica::{Replica, Standing};
@@ -68,6 +68,9 @@ pub struct WorkloadStatus {
     /// How many are wanted was set by hand, and holds until then.
     #[serde(rename = "overriddenUntil", default, skip_serializing_if = "Option::is_none")]
     pub overridden_until: Option<Time>,
+    /// What its last update interrupted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupted: Option<Interruption>,
 }
 
 /// So many restarts of a replica that never became ready mean that it will not become ready.
@@ -107,6 +110,7 @@ pub(super) fn status(view: &View<'_>, workload: &Workload) -> WorkloadStatus {
         message,
         settled: is_settled(view, workload),
         overridden_until: overridden::of(view, &workload.id).map(|over| over.until),
+        interrupted: view.observed.record.interrupted.get(&workload.id).cloned(),
     }
 }
 

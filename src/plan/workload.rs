@@ -117,7 +117,9 @@ fn undrained(view: &View<'_>, replica: &Replica<'_>) -> Option<(String, Option<T
     // Without an entry the reconciler has not seen it leave yet; it will by the next round.
     let Some(left) = traffic.left.get(&replica.container.id) else { return Some(("begins to leave".to_owned(), None)) };
     // Without an address it never had connections through us.
-    let address = left.address?;
+    if left.addresses.is_empty() {
+        return None;
+    }
     if !left.is_out(traffic.acknowledged) {
         return Some(("waits until `serve` has published without it".to_owned(), None));
     }
@@ -128,7 +130,7 @@ fn undrained(view: &View<'_>, replica: &Replica<'_>) -> Option<(String, Option<T
     if left.named && view.now < left.at + NAME_TTL {
         return Some(("its address may still be in use: the name's TTL is not over".to_owned(), Some(left.at + NAME_TTL)));
     }
-    match traffic.connections.get(&address) {
+    match left.open(&traffic.connections) {
         Some(0) => None,
         Some(1) => Some(("drains: 1 connection is open".to_owned(), Some(deadline))),
         Some(count) => Some((format!("drains: {count} connections are open"), Some(deadline))),

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::finding::{Finding, Severity};
+use crate::name::ObjectId;
+use crate::observed::Interruption;
 use crate::plan::{Change, ChangeAction, Drift, Plan};
-use crate::time::Time;
+use crate::time::{Time, format_duration};
 
 use super::{ApplicationStatus, PlanAnswer};
 
@@ -270,6 +272,16 @@ pub fn drift_line(drift: &Drift) -> String {
         .collect();
     let fields = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
     format!("{} {}{fields}", drift.object, drift.what.as_str())
+}
+
+/// Returns what an update interrupted as one line: `shop/service/entry: port 8080/tcp of the host was
+/// interrupted for 1.9s`.
+pub fn interruption_line(object: &ObjectId, interruption: &Interruption) -> String {
+    let Interruption { what, since, until } = interruption;
+    match until {
+        Some(until) => format!("{object}: {what} was interrupted for {}", format_duration(until.since(*since))),
+        None => format!("{object}: {what} is interrupted since {}", time(*since)),
+    }
 }
 
 fn differ(number: usize) -> String {

@@ -65,7 +65,7 @@ pub(super) struct Counted {
 impl Counted {
     fn get(&self, address: Ipv4Addr, published: &Published) -> Option<u64> {
         // Addresses are used again: a count from before it left would be another replica's.
-        let lefts = published.left.values().filter(|left| left.address == Some(address));
+        let lefts = published.left.values().filter(|left| left.addresses.contains(&address));
         let newest = lefts.map(|left| left.generation).max()?;
         (self.generation >= newest).then(|| self.by_address.get(&address).copied()).flatten()
     }
@@ -152,7 +152,7 @@ impl Known {
             .map(|front| self.counted.get(&front.name))
             .collect();
         let sum = |address| counting.iter().map(|counted| (*counted)?.get(address, published)).sum::<Option<u64>>();
-        let addresses = published.left.values().filter_map(|left| left.address);
+        let addresses = published.left.values().flat_map(|left| left.addresses.iter().copied());
         self.said.connections = addresses.filter_map(|address| Some((address, sum(address)?))).collect();
     }
 }
@@ -187,7 +187,7 @@ mod tests {
     fn with_left(generation: u64, left: &[(Ipv4Addr, u64)]) -> Report {
         let Report::Published(mut published) = published(generation) else { panic!("published") };
         let left = left.iter().map(|(address, generation)| {
-            let left = Left { address: Some(*address), generation: *generation, at: Time(0), named: false };
+            let left = Left { addresses: [*address].into(), generation: *generation, at: Time(0), named: false };
             (address.to_string(), left)
         });
         Arc::make_mut(&mut published).left = left.collect();

@@ -74,7 +74,9 @@ fn count_in(table: &str, addresses: &BTreeSet<Ipv4Addr>) -> BTreeMap<Ipv4Addr, u
 }
 
 fn stale(table: &str, front: &FrontState) -> Vec<Flow> {
-    let ours = |address: Ipv4Addr| front.address == address || front.local.is_some_and(|local| local.contains(&address));
+    // On several networks it has an address on each, and all of them are in its ports.
+    let own = |address: Ipv4Addr| front.address == address || front.ports.iter().any(|port| port.address == address);
+    let ours = |address: Ipv4Addr| own(address) || front.local.is_some_and(|local| local.contains(&address));
     let stale = |flow: &Flow| {
         let port = front.port(Protocol::Udp, *flow.service.ip(), flow.service.port());
         match port.map_or(&[][..], |port| &port.targets) {
@@ -109,6 +111,7 @@ ipv4     2 icmp     1 29 src=10.64.0.20 dst=10.64.128.7 type=8 code=0 id=1 src=1
     #[test]
     fn udp_flows_that_no_rule_would_make_are_stale() {
         let (kept, empty) = (Ipv4Addr::new(10, 64, 128, 7), Ipv4Addr::new(10, 64, 128, 8));
+        let elsewhere = Ipv4Addr::new(10, 80, 0, 2);
         let port = |address, targets: &[SocketAddrV4]| FrontPort {
             address,
             protocol: Protocol::Udp,
@@ -123,7 +126,7 @@ ipv4     2 icmp     1 29 src=10.64.0.20 dst=10.64.128.7 type=8 code=0 id=1 src=1
             local: Some("10.64.128.0/17".parse().expect("a network")),
             mapped: None,
             dns: true,
-            ports: vec![port(kept, &[SocketAddrV4::new(Ipv4Addr::new(10, 64, 0, 10), 5353)]), port(empty, &[])],
+            ports: vec![port(kept, &[SocketAddrV4::new(Ipv4Addr::new(10, 64, 0, 10), 5353)]), port(empty, &[]), port(elsewhere, &[])],
         };
         let line = |client: u16, service: &str, replica: &str, port: u16| {
             format!(
@@ -140,9 +143,10 @@ ipv4     2 icmp     1 29 src=10.64.0.20 dst=10.64.128.7 type=8 code=0 id=1 src=1
             line(6, "10.64.128.9", "10.64.0.10", 5353),
             line(7, "10.64.0.2", "10.64.0.2", 53),
             line(8, "192.0.2.1", "192.0.2.7", 53),
+            line(9, "10.80.0.2", "10.80.0.10", 5353),
         ]
         .concat();
         let clients: Vec<u16> = stale(&table, &front).iter().map(|flow| flow.client.port()).collect();
-        assert_eq!(clients, [2, 3, 5, 6]);
+        assert_eq!(clients, [2, 3, 5, 6, 9]);
     }
 }

@@ -218,7 +218,7 @@ impl Inside {
             }
             let phase = Phase::Applied { pid: self.pid, generation: published.generation };
             self.report(Report::Front(self.name.clone(), phase));
-            let left: BTreeSet<Ipv4Addr> = published.left.values().filter_map(|left| left.address).collect();
+            let left: BTreeSet<Ipv4Addr> = published.left.values().flat_map(|left| left.addresses.iter().copied()).collect();
             loop {
                 tokio::select! {
                     changed = state.changed() => match changed {

@@ -200,7 +200,7 @@ impl Run {
         self.generation += 1;
         self.reconciler.published(self.generation);
         let left = self.reconciler.observed().traffic.left.values();
-        let connections = left.filter_map(|left| Some((left.address?, 0))).collect();
+        let connections = left.flat_map(|left| left.addresses.iter().map(|address| (*address, 0))).collect();
         self.reconciler.acknowledged(self.generation, connections, Default::default());
     }
 }

@@ -210,7 +210,7 @@ fn a_generation_is_new_only_if_something_changed() {
     assert_eq!(publisher.publish(Some(&second)), second);
 
     publisher.joined.clear();
-    let left = Left { address: Some(address([0, 10])), generation: 0, at: Time(5), named: false };
+    let left = Left { addresses: [address([0, 10])].into(), generation: 0, at: Time(5), named: false };
     publisher.left.insert("c-a".to_owned(), left);
     let third = publisher.publish(Some(&second));
     assert_eq!((third.generation, third.left["c-a"].generation), (3, 3));
@@ -233,7 +233,7 @@ fn an_application_that_cannot_be_loaded_is_served_on_and_keeps_nobody_from_leavi
     let rest = BTreeMap::from([joined("a", 10)]);
     gone.joined = &rest;
     let mut other = Publisher::new(desired(1, vec![Service { id: id(Kind::Service, "other"), ..service("other", false) }]));
-    other.left.insert("c-x".to_owned(), Left { address: None, generation: 0, at: Time(1), named: false });
+    other.left.insert("c-x".to_owned(), Left { addresses: [].into(), generation: 0, at: Time(1), named: false });
     let application = Application {
         desired: &other.desired,
         addresses: &other.addresses,

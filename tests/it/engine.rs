@@ -35,9 +35,9 @@ pub struct Bench {
     pub engine: bollard::Docker,
 }
 
-/// Returns a place on the engine, or `None` if tests may not use one.
+/// Returns the engine, which has the test image; `None` if tests may not use one.
 #[allow(clippy::print_stderr, reason = "whoever reads the test output wants to know what was not tested")]
-pub async fn docker_or_skip() -> Option<Bench> {
+async fn engine_or_skip() -> Option<bollard::Docker> {
     if std::env::var("DRIFTLESS_TEST_DOCKER").as_deref() != Ok("1") {
         eprintln!("skipped: needs a Docker engine; set DRIFTLESS_TEST_DOCKER=1");
         return None;
@@ -45,6 +45,18 @@ pub async fn docker_or_skip() -> Option<Bench> {
     let engine = bollard::Docker::connect_with_defaults().expect("a Docker engine");
     let engine = engine.negotiate_version().await.expect("an engine that answers");
     ensure_image(&engine).await;
+    Some(engine)
+}
+
+/// Makes sure that the engine has the test image; `None` if tests may not use an engine.
+pub fn image_or_skip() -> Option<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(engine_or_skip()).map(drop)
+}
+
+/// Returns a place on the engine, or `None` if tests may not use one.
+pub async fn docker_or_skip() -> Option<Bench> {
+    let engine = engine_or_skip().await?;
     let owner = owner();
     for attempt in 0..600 {
         // All of 10.200.0.0/13; whoever makes the network first has it.

@@ -42,8 +42,8 @@ fn hashes_of_the_example_stay_what_they_are() {
     let desired = build(&tree(), &context).expect("the example has no errors");
     let hashes: Vec<String> = desired.workloads.iter().map(|(id, workload)| format!("{id} {}", workload.hash)).collect();
     insta::assert_snapshot!(hashes.join("\n"), @r"
-    shop/Deployment/entry v1:445dce3adddfdf2ec1faa84d32d6f470f8466587d52634192c507e5683c1c9a9:0
-    shop/Deployment/postgres v1:40c4137464975a1442f11598b9f2b42e9d3de6a1f7ec558b84a6e10a2382a0c6:05d1d88c65839cef0df8764bdcbe945a599ca8b8
+    shop/Deployment/entry v1:4210804072853855898969e963452fe3cc1dbaca05d94dcee21376d0d9fd0c2a:05d1d88c2e60569b93bdd83d25dcf3a21081abf3
+    shop/Deployment/postgres v1:6bdd2cdb1981330339b0e0d6cf2717df60c598fcb05d3b45f32c26e7b78f2d20:05d1d88cfd9f2e536b08d8aee382cc1e944dabdb
     shop/Deployment/rest v1:7f18c744d6ed4dc69e5ac97f52677b7db943295aacc0efbc80ed13967a51dbee:05d1d88ce36866f50ebc4d300710a3caffdc598e
     ");
 }

@@ -6,9 +6,13 @@ mod browser;
 #[cfg(feature = "agent")]
 mod cli;
 #[cfg(feature = "agent")]
+mod compose;
+#[cfg(feature = "agent")]
 mod damaged;
 #[cfg(feature = "agent")]
 mod docker;
+#[cfg(feature = "agent")]
+mod drift;
 #[cfg(feature = "agent")]
 mod engine;
 mod example;
@@ -16,6 +20,8 @@ mod example;
 mod fault;
 #[cfg(feature = "agent")]
 mod forge;
+#[cfg(feature = "agent")]
+mod project;
 #[cfg(feature = "agent")]
 mod remote;
 #[cfg(feature = "agent")]

@@ -44,6 +44,11 @@ fn application(status: &ApplicationStatus, paint: Paint) -> String {
         text.push_str(&format!("  {} {verb}: see `driftless drift {}`\n", word::count(status.drift, "object"), status.name));
     }
     text.push_str(&workloads(status, paint));
+    for workload in &status.workloads {
+        if let Some(interruption) = &workload.interrupted {
+            text.push_str(&format!("  {}\n", word::clean(&word::interruption_line(&workload.object, interruption))));
+        }
+    }
     if !status.held.is_empty() {
         text.push_str(&format!("  {}\n{}", paint.ink(Ink::Bold, "Held"), indented(&held_lines(&status.held, paint))));
     }

@@ -50,13 +50,13 @@ impl Host {
                 let Some(wanted) = desired.fronts.get(front) else { return Ok(()) };
                 let mut labels = labels(desired, front.clone(), "");
                 if !wanted.shared {
-                    labels.application = Some(desired.application.clone());
                     labels.hash = Some(wanted.hash(&desired.installation.key));
                 }
                 let mut container = self.container(wanted.host_name.clone(), Some(labels), wanted.networks.first().cloned());
                 container.image = "pause".to_owned();
-                let connected = Field { value: "connected".to_owned(), inherited: false };
-                container.fields.extend(wanted.networks.iter().map(|network| (field::network(network), connected.clone())));
+                for network in &wanted.networks {
+                    connect(&mut container, network, wanted.aliases.get(network));
+                }
                 if !self.live.containers.iter().any(|known| known.name == container.name) {
                     self.live.containers.push(container);
                 }
@@ -75,10 +75,13 @@ impl Host {
                     self.with(container, |container| container.fields.extend(fields));
                 }
             }
-            Step::Connect { container, network, .. } => {
+            Step::Connect { object, container, network } => {
                 let address = self.next_address();
+                let front = desired.fronts.get(object).and_then(|front| front.aliases.get(network));
+                let workload = desired.workloads.get(&object.workload());
+                let names = workload.and_then(|workload| workload.template.options.aliases.get(network)).or(front);
                 self.with(container, |container| {
-                    container.fields.insert(field::network(network), Field { value: "connected".to_owned(), inherited: false });
+                    connect(container, network, names);
                     container.addresses.insert(network.clone(), address);
                 });
             }
@@ -87,6 +90,12 @@ impl Host {
                     (container.name, container.labels, container.impostor) = (claimed.name, Some(claimed.labels), false);
                 }
             }),
+            Step::Disconnect { container, network, .. } => self.with(container, |container| {
+                container.fields.remove(&field::network(network));
+                container.fields.remove(&field::aliases(network));
+                container.addresses.remove(network);
+            }),
+            Step::RemoveNetwork { id, .. } => self.live.networks.retain(|known| known.id != *id),
             Step::Leave { container, .. } => self.with(container, |container| {
                 if !container.leaving {
                     container.leaving = true;
@@ -203,12 +212,21 @@ impl Host {
     }
 }
 
+fn connect(container: &mut Container, network: &str, names: Option<&BTreeSet<String>>) {
+    let text = |value: String| Field { value, inherited: false };
+    container.fields.insert(field::network(network), text("connected".to_owned()));
+    if let Some(names) = names {
+        container.fields.insert(field::aliases(network), text(serde_json::to_string(names).expect("texts become JSON")));
+    }
+}
+
 fn content_volume(id: &str) -> String {
     format!("content_{id}")
 }
 
 fn labels(desired: &Desired, object: ObjectId, container: &str) -> Labels {
-    let shared = matches!(object.kind, Kind::Front | Kind::Network);
+    let shared = desired.fronts.get(&object).is_some_and(|front| front.shared)
+        || desired.networks.get(&object).is_some_and(|network| network.shared);
     Labels {
         owner: desired.installation.owner.clone(),
         application: (!shared).then(|| desired.application.clone()),
@@ -232,7 +250,7 @@ fn fields(workload: &Workload) -> BTreeMap<String, Field> {
 
 fn public(fields: &crate::hash::Fields) -> BTreeMap<String, Field> {
     let text = |value: &FieldValue| match value {
-        FieldValue::Public(text) | FieldValue::Computed(text) | FieldValue::Secret(text) => text.clone(),
+        FieldValue::Public(text) | FieldValue::Computed(text) | FieldValue::Secret(text) | FieldValue::Keyed(text) => text.clone(),
     };
     fields.iter().map(|(path, value)| (path.clone(), Field { value: text(value), inherited: false })).collect()
 }

@@ -127,8 +127,8 @@ fn a_change_is_shown_as_a_comment() {
 
     | object | field | old | new | consequence |
     |---|---|---|---|---|
-    | `*` `shop/Deployment/db` | | | | **recreate**: changed in Git |
-    | `shop/Deployment/db` | `spec.template.spec.containers[db].image` | `example/db:1` | `example/db:2` | recreates |
+    | `*` `shop/Deployment/db` | | | | **recreate**: changed in Git; interrupts its only replica until the new replica is ready |
+    | `shop/Deployment/db` | `spec.template.spec.containers[db].image` | `example/db:1` | `example/db:2` | recreates, interrupts |
     | `*` `shop/Deployment/web` | | | | **recreate**: changed in Git |
     | `shop/Deployment/web` | `spec.replicas` | `2` | `3` | scales |
     | `shop/Deployment/web` | `spec.template.spec.containers[web].env[GREETING]` | `hello` | `a\|'b' <b>@ada</b>` | recreates |
@@ -160,7 +160,7 @@ fn a_change_is_shown_as_a_comment() {
 
     </details>
 
-    Plan `96e600fb9d60`
+    Plan `187e753b6250`
 
     </details>
 

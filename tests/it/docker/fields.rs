@@ -84,7 +84,7 @@ async fn every_field_that_is_asked_for_reads_back_and_no_other() {
     for (path, value) in &asked {
         let found = live.fields.get(path).map(|field| field.value.clone());
         let expected = match value {
-            FieldValue::Public(text) => text.clone(),
+            FieldValue::Public(text) | FieldValue::Keyed(text) => text.clone(),
             FieldValue::Secret(digest) => {
                 assert_eq!(found.map(|value| bench.installation.key.digest(value.as_bytes())), Some(digest.clone()), "{path}");
                 continue;

@@ -112,7 +112,7 @@ async fn a_replica_that_stops_before_its_successor_starts_loses_no_request() {
         let enough = served.load(Ordering::Relaxed) + 100;
         wait("every version serves", || served.load(Ordering::Relaxed) >= enough).await;
         world.set(*web.ip(), Protocol::Tcp, 80, &[], HOLD);
-        let left = Left { address: Some(old), generation: world.published.generation + 1, at: Time(0), named: false };
+        let left = Left { addresses: [old].into(), generation: world.published.generation + 1, at: Time(0), named: false };
         world.published.left.insert(container.clone(), left);
         world.publish_and_wait().await;
         wait("the old replica has no connection", || world.connections().get(&old) == Some(&0)).await;
@@ -157,7 +157,7 @@ async fn connections_of_a_replica_that_left_go_on_and_are_counted() {
     say(&mut translated);
     world.set(*service.ip(), Protocol::Tcp, 9000, &[], HOLD);
     for (container, address) in [("c1", echo), ("c2", idle)] {
-        let left = Left { address: Some(address), generation: world.published.generation + 1, at: Time(0), named: false };
+        let left = Left { addresses: [address].into(), generation: world.published.generation + 1, at: Time(0), named: false };
         world.published.left.insert(container.to_owned(), left);
     }
     world.publish_and_wait().await;

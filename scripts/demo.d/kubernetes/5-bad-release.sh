@@ -6,12 +6,7 @@ start_load "http://rest:8000/version"
 
 edit rest.yaml 's|progressDeadlineSeconds: 120|progressDeadlineSeconds: 10|' 's|PORT: "8000"|PORT: "9000"|'
 push "rest: listens on the wrong port"
-wait_for 60 "the bad release is degraded or rolled back" status_is '.health == "Degraded" or .rolledBack'
-note "$(since "$pushed") after the push: $(status '.message')"
-rolled_back() { status_is '.rolledBack and .health == "Healthy" and (.workloads | all(.available >= .desired))'; }
-wait_for 60 "the bad release is rolled back" rolled_back
-[[ $(status .revision) != "$revision" ]] || fail "the bad revision is said to be the kept one"
-note "$(since "$pushed") after the push: $(driftless status "$application" | head -n 1)"
+goes_back
 
 edit rest.yaml 's|PORT: "9000"|PORT: "8000"|' 's|progressDeadlineSeconds: 10|progressDeadlineSeconds: 120|'
 push "rest: the right port again"
