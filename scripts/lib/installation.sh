@@ -111,15 +111,21 @@ edit() {
     done
 }
 
-# push MESSAGE: commits everything and pushes it; sets `revision` and `pushed`, the moment.
-push() {
+# commit MESSAGE: commits everything.
+commit() {
     git -C "$work" add --all
     git -C "$work" commit --quiet --allow-empty --message "$1"
+}
+
+# push [MESSAGE]: commits everything, unless there is no message, and pushes it; sets `revision` and
+# `pushed`, the moment.
+push() {
+    if (($# > 0)); then commit "$1"; fi
     revision=$(git -C "$work" rev-parse HEAD)
     # shellcheck disable=SC2034 # the steps print it
     pushed=$(now_ms)
     git -C "$work" push --quiet origin HEAD:main
-    note "pushed ${revision:0:8} \"$1\""
+    note "pushed ${revision:0:8} \"$(git -C "$work" log -1 --format=%s)\""
 }
 
 # --- the agent ----------------------------------------------------------------------------------

@@ -24,6 +24,9 @@ nothing_to_do() {
     note "planned again: nothing to do"
 }
 
+# review: what the last commit would do, from Git alone; prints one application of the report.
+review() { driftless review HEAD~1 HEAD --repo "$work" --path "$folder" --name "$application" -o json | jq '.applications[0]'; }
+
 # rolls NUMBER: waits until the pushed revision runs; the number of REST replicas that serve never falls
 # below NUMBER.
 rolls() {

@@ -7,10 +7,11 @@ edit postgres/postgresql.conf 's|shared_buffers = 32MB|shared_buffers = 48MB|'
 database_rolls
 
 edit entry/nginx.conf 's|client_max_body_size 64k|client_max_body_size 32k|'
-plan=$(driftless plan "$work/compose" --name "$application" -o json | jq -r '.changes[] | select(.object | endswith("/entry")) | .reason')
-note "the plan: $plan"
-[[ $plan == *"interrupts port $port/tcp"* ]] || fail "the plan does not say what is interrupted: $plan"
-push "entry: smaller bodies"
+commit "entry: smaller bodies"
+reason=$(review | jq -r '.plan.changes[] | select(.object | endswith("/entry")) | .reason')
+note "the review of the commit: $reason"
+[[ $reason == *"interrupts port $port/tcp"* ]] || fail "the review does not say what is interrupted: $(review)"
+push
 interrupted() { converged && status_is '.workloads[] | select(.name | endswith("/entry")) | .interrupted.until != null'; }
 wait_for 60 "the entry has the new file" interrupted
 note "$(driftless history "$application" -o json | jq -r '[.events[] | select(.kind == "interrupted" and (.message | test("/entry:")))][0].message')"
