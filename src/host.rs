@@ -89,7 +89,7 @@ pub enum Step {
         /// Its container's id.
         container: String,
     },
-    /// Takes a container off a network that nobody asked for, or on which it has lost its names.
+    /// Takes a container off a network on which it has lost its names; they are given when it is connected.
     Disconnect {
         /// Its object.
         object: ObjectId,

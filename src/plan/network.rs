@@ -15,14 +15,12 @@ use super::drift::is_connected;
 use super::view::View;
 use super::{DriftField, path, prune};
 
-/// A network that a front should be on and is not, or the other way round. A replica is replaced for
-/// most of this; a front has addresses that are in use, so it is changed as it is.
+/// A network that a front should be on and is not, or not by its names. A replica is replaced for such a
+/// name; a front has addresses that are in use, so it is changed as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Astray {
     /// It was taken off.
     Lost(String),
-    /// It was put on.
-    Surplus(String),
     /// It is on it, but is not found there by these names.
     Nameless(String, BTreeSet<String>),
 }
@@ -31,8 +29,6 @@ pub(super) enum Astray {
 pub(super) fn astray(front: &Front, container: &Container) -> Vec<Astray> {
     let networks = || front.networks.iter();
     let lost = networks().filter(|network| !is_connected(container, network)).cloned().map(Astray::Lost);
-    let connected = container.fields.keys().filter_map(|path| path.strip_prefix("networks[")?.strip_suffix(']'));
-    let surplus = connected.filter(|network| !networks().any(|known| known == network));
     let nameless = networks().filter(|network| is_connected(container, network)).filter_map(|network| {
         let live = container.fields.get(&field::aliases(network)).map_or("[]", |live| live.value.as_str());
         let live: BTreeSet<String> = serde_json::from_str(live).unwrap_or_default();
@@ -41,7 +37,7 @@ pub(super) fn astray(front: &Front, container: &Container) -> Vec<Astray> {
         let missing: BTreeSet<String> = missing.cloned().collect();
         (!missing.is_empty()).then(|| Astray::Nameless(network.clone(), missing))
     });
-    lost.chain(surplus.map(|network| Astray::Surplus(network.to_owned()))).chain(nameless).collect()
+    lost.chain(nameless).collect()
 }
 
 impl Astray {
@@ -54,7 +50,6 @@ impl Astray {
         };
         match self {
             Astray::Lost(network) => vec![one(field::network(network), Some("connected"), None)],
-            Astray::Surplus(network) => vec![one(field::network(network), None, Some("connected"))],
             Astray::Nameless(network, names) => names.iter().map(|name| one(field::aliases(network), Some(name), None)).collect(),
         }
     }
@@ -66,10 +61,6 @@ impl Astray {
             Astray::Lost(network) => {
                 let reason = format!("it was taken off `{network}`");
                 (Step::Connect { object, container, network }, reason)
-            }
-            Astray::Surplus(network) => {
-                let reason = format!("it was put on `{network}`");
-                (Step::Disconnect { object, container, network }, reason)
             }
             Astray::Nameless(network, names) => {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();

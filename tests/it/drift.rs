@@ -163,7 +163,6 @@ const KUBERNETES_ALL: &[ByHand] = &[
     by_hand(&["kill WEB"], "WEB", "stopped", None),
     by_hand(&["pause WEB"], "WEB", "paused", None),
     by_hand(&["volume rm P_spare"], "PersistentVolumeClaim/spare", "missing", None),
-    by_hand(&["network connect bridge driftless-P-front"], "FRONT", "changed", Some(("NetworkSettings.Networks[bridge]", "", "connected"))),
 ];
 
 /// A removed or renamed replica, and one too many, are told by the number of replicas, so each is tried alone.
@@ -246,12 +245,6 @@ fn play(project: &mut Project, (file, manifests): (&str, &str), changes: &[ByHan
         carry_out(project, change.commands, &web);
         let object = match change.object {
             "WEB" => replica(&web),
-            "FRONT" => docker(&[
-                "inspect",
-                "--format",
-                "{{index .Config.Labels \"dev.driftless.object\"}}",
-                &format!("driftless-{}-front", project.owner),
-            ]),
             object => format!("{}/{object}", project.owner),
         };
         if change.commands.iter().any(|command| command.starts_with("rm -f P-x6")) {
