@@ -1,12 +1,16 @@
 //! Delivers files: one volume per content, filled through the engine's API alone.
 //!
 //! A volume that is being filled comes into being together with a never-started container named
-//! `…-filling`, and that name is changed to `…-staged` when every byte is there. So a volume counts as
-//! complete exactly if no `…-filling` container mounts it, also after a crash at any point.
+//! `…-filling`, and that name is changed to `…-staged` when every byte is there; it stays until a replica holds
+//! the volume. So a volume counts as complete exactly if some container other than `…-filling` mounts it, also
+//! after a crash of ours or of the engine, which makes the volume before the container, at any point.
+
+use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
 use bollard::query_parameters::{
-    CreateContainerOptions, RemoveContainerOptions, RemoveVolumeOptions, RenameContainerOptions, UploadToContainerOptions,
+    CreateContainerOptions, ListContainersOptions, RemoveContainerOptions, RemoveVolumeOptions, RenameContainerOptions,
+    UploadToContainerOptions,
 };
 
 use crate::desired::{Content, ContentId, Desired};
@@ -30,7 +34,7 @@ impl Docker {
         let filling = name::filling(&volume);
         // One that is left over was interrupted; its volume is filled again from the beginning.
         let was_interrupted = self.remove_unseen(&filling).await?;
-        if !was_interrupted && self.is_delivered(&volume, id).await? {
+        if !was_interrupted && self.is_held(&volume).await? && self.is_delivered(&volume, id).await? {
             return Ok(());
         }
         self.ensure_pause().await?;
@@ -45,6 +49,12 @@ impl Docker {
         self.remove_unseen(&name::staged(&volume)).await?;
         let renamed = self.inner.client.rename_container(&filling, RenameContainerOptions { name: name::staged(&volume) }).await;
         renamed.during("deliver", &volume)
+    }
+
+    async fn is_held(&self, volume: &str) -> Result<bool, Error> {
+        let filters = HashMap::from([("volume".to_owned(), vec![volume.to_owned()])]);
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
+        Ok(!self.inner.client.list_containers(Some(options)).await.during("look for", volume)?.is_empty())
     }
 
     async fn fill(&self, container: &str, content: &Content) -> Result<(), Error> {

@@ -72,7 +72,8 @@ fn name_of(container: &ContainerSummary) -> Option<&str> {
     Some(container.names.iter().flatten().next()?.trim_start_matches('/'))
 }
 
-fn mounted(container: &ContainerSummary) -> impl Iterator<Item = &str> {
+/// Returns the names of the volumes that a container mounts.
+pub(super) fn mounted(container: &ContainerSummary) -> impl Iterator<Item = &str> {
     container.mounts.iter().flatten().filter_map(|mount| mount.name.as_deref())
 }
 

@@ -45,6 +45,7 @@ impl Docker {
         let ids: HashSet<&str> = containers.iter().filter_map(|listed| listed.id.as_deref()).collect();
         self.inner.watch().retain(|id| ids.contains(id));
         let filled: HashSet<String> = containers.iter().filter_map(filled_volume).collect();
+        let held: BTreeSet<&str> = containers.iter().flat_map(debris::mounted).collect();
         let index = Volumes::new(&volumes);
         // Collected first: a stream over borrowed items would not be `Send` for a caller's task.
         let asked: Vec<_> =
@@ -59,7 +60,7 @@ impl Docker {
             at,
             made: networks.iter().filter_map(made_network).chain(volumes.iter().filter_map(made_volume)).collect(),
             networks: networks.iter().map(network).collect(),
-            volumes: volumes.iter().filter(|volume| !filled.contains(&volume.name)).map(volume).collect(),
+            volumes: volumes.iter().filter(|volume| !filled.contains(&volume.name)).map(|found| volume(found, &held)).collect(),
             images: self.image_names(&images, &read),
             debris: debris::find(&containers, &volumes, &self.inner.installation.owner),
             containers: read,
@@ -368,8 +369,8 @@ fn authors(labels: &label::Map) -> BTreeMap<String, String> {
     labels.iter().filter(|(name, _)| !label::is_added(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-fn volume(volume: &EngineVolume) -> Volume {
-    Volume { name: volume.name.clone(), labels: label::read_object(&volume.labels) }
+fn volume(volume: &EngineVolume, held: &BTreeSet<&str>) -> Volume {
+    Volume { name: volume.name.clone(), labels: label::read_object(&volume.labels), held: held.contains(volume.name.as_str()) }
 }
 
 fn is_staging(listed: &ContainerSummary) -> bool {

@@ -180,6 +180,9 @@ pub struct Volume {
     pub name: String,
     /// Our labels, if it is ours.
     pub labels: Option<Labels>,
+    /// A container holds it. Delivered files that none holds may be an empty volume: the engine makes the volume before
+    /// the container that is to fill it, and can end in between.
+    pub held: bool,
 }
 
 /// What a step that was cut short left behind. Nothing uses it, and unless that step is still running no

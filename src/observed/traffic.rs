@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::name::ObjectId;
 use crate::time::Time;
@@ -45,7 +45,9 @@ pub struct Joined {
 /// A replica that is no longer given new connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
-    /// The addresses it had, one on each network; its established connections are counted by them.
+    /// The addresses it had, one on each network; its established connections are counted by them. Once it was a
+    /// single one.
+    #[serde(alias = "address", deserialize_with = "one_or_more")]
     pub addresses: BTreeSet<Ipv4Addr>,
     /// The first generation without it; 0 until it is published.
     pub generation: u64,
@@ -53,6 +55,19 @@ pub struct Left {
     pub at: Time,
     /// DNS gave out the replica's own address, so clients may use it until the TTL is over.
     pub named: bool,
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Ipv4Addr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Addresses {
+        One(Ipv4Addr),
+        More(BTreeSet<Ipv4Addr>),
+    }
+    Ok(match Addresses::deserialize(deserializer)? {
+        Addresses::One(address) => BTreeSet::from([address]),
+        Addresses::More(addresses) => addresses,
+    })
 }
 
 impl Joined {

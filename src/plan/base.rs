@@ -9,7 +9,7 @@ use crate::desired::{Condition, ContentId, Declares, Dependency, Desired, Front,
 use crate::hash::Match;
 use crate::host::Step;
 use crate::name::{Kind, ObjectId};
-use crate::observed::{Container, State};
+use crate::observed::{Container, State, Volume};
 
 use super::claim::{self, Thing};
 use super::draft::Draft;
@@ -196,15 +196,16 @@ fn contents(workload: &Workload) -> BTreeSet<&ContentId> {
 }
 
 fn has_content(view: &View<'_>, content: &ContentId) -> bool {
-    !view.is_busy(&Step::Deliver { content: content.clone() }.key()) && content_volumes(view).any(|(id, _)| id == content.0)
+    !view.is_busy(&Step::Deliver { content: content.clone() }.key())
+        && content_volumes(view).any(|(id, volume)| id == content.0 && volume.held)
 }
 
-/// Returns the application's content volumes: id and name on the host.
-fn content_volumes<'a>(view: &'a View<'_>) -> impl Iterator<Item = (&'a str, &'a str)> {
+/// Returns the application's content volumes, and their ids.
+fn content_volumes<'a>(view: &'a View<'_>) -> impl Iterator<Item = (&'a str, &'a Volume)> {
     view.observed.live.volumes.iter().filter_map(|volume| {
         let labels = volume.labels.as_ref()?;
         let ours = labels.owner == view.desired.installation.owner && labels.application.as_ref() == Some(&view.desired.application);
-        (ours && labels.object.kind == Kind::Content).then_some((labels.object.name.as_str(), volume.name.as_str()))
+        (ours && labels.object.kind == Kind::Content).then_some((labels.object.name.as_str(), volume))
     })
 }
 
@@ -216,9 +217,9 @@ fn remove_unused_content(view: &View<'_>, draft: &mut Draft<'_>) {
     }
     for (id, volume) in content_volumes(view) {
         let content = ContentId(id.to_owned());
-        let mounted = view.observed.live.containers.iter().any(|container| container.volumes.contains(volume));
+        let mounted = view.observed.live.containers.iter().any(|container| container.volumes.contains(&volume.name));
         if !mounted && !view.desired.contents.contains_key(&content) {
-            draft.step(Step::RemoveContent { content, volume: volume.to_owned() }, "nothing uses it");
+            draft.step(Step::RemoveContent { content, volume: volume.name.clone() }, "nothing uses it");
         }
     }
 }

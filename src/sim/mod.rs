@@ -92,7 +92,7 @@ pub fn given<'a>(all: impl IntoIterator<Item = &'a Desired>) -> Live {
     Live {
         images,
         networks: networks.into_iter().map(network).collect(),
-        volumes: volumes.into_iter().map(|name| Volume { name, labels: None }).collect(),
+        volumes: volumes.into_iter().map(|name| Volume { name, labels: None, held: true }).collect(),
         ..Live::default()
     }
 }

@@ -35,7 +35,7 @@ const RECORD: &str = r#"{"applied":{"shop/Deployment/web":{"revision":"r1","fiel
 "addresses":{"shop/Service/web":"10.64.128.1"},"accepted":{"shop/Deployment/web":[8080]},
 "heals":{"shop/Deployment/web":{"count":2,"at":"2026-01-02T03:04:05Z"}},"approved":null,"prune_all":null}"#;
 
-const REQUEST: &str = r#"{"command":"apply","application":"shop","plan":"0a1b2c","prune_all":false}"#;
+const REQUEST: &str = r#"{"command":"apply","application":"shop","plan":"0a1b2c","prune_all":false,"wait":300}"#;
 const ANSWER: &str = r#"{"answer":"error","class":"user","messages":["there is no application `shpo`"],"hint":"known are: shop"}"#;
 
 /// Returns a text with bytes removed, doubled, or replaced by what means something to a parser.

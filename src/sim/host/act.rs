@@ -37,12 +37,12 @@ impl Host {
                     desired.volumes.get(volume).map(|wanted| ((volume.clone(), wanted.host_name.clone()), wanted.options.fields())),
                 );
                 let name = desired.volumes.get(volume).map(|volume| volume.host_name.clone()).unwrap_or_default();
-                self.live.volumes.push(Volume { name, labels: Some(labels(desired, volume.clone(), "")) });
+                self.live.volumes.push(Volume { name, labels: Some(labels(desired, volume.clone(), "")), held: true });
             }
             Step::Deliver { content } => {
                 let id =
                     ObjectId::new(owner.clone(), Kind::Content, Name::try_from(content.0.as_str()).expect("content ids are hexadecimal"));
-                self.live.volumes.push(Volume { name: content_volume(&content.0), labels: Some(labels(desired, id, "")) });
+                self.live.volumes.push(Volume { name: content_volume(&content.0), labels: Some(labels(desired, id, "")), held: true });
             }
             Step::Clear { debris } => self.live.debris.retain(|known| known.name != *debris),
             Step::RemoveContent { volume, .. } => self.live.volumes.retain(|known| known.name != *volume),

@@ -1,6 +1,6 @@
 //! Delivered files are there as a whole or not at all.
 
-use bollard::models::{ContainerCreateBody, HostConfig, Mount as EngineMount, MountType, MountVolumeOptions};
+use bollard::models::{ContainerCreateBody, HostConfig, Mount as EngineMount, MountType, MountVolumeOptions, VolumeCreateRequest};
 use bollard::query_parameters::CreateContainerOptions;
 use driftless::desired::{Mount, MountSource};
 use driftless::host::Step;
@@ -128,4 +128,31 @@ async fn an_empty_dir_goes_with_its_replica() {
     bench.run(Step::Stop { replica: replica.clone(), container: live.id.clone() }, &desired).await;
     bench.run(Step::Remove { object: replica, container: live.id }, &desired).await;
     assert!(bench.engine.inspect_volume(&volume).await.is_err());
+}
+
+#[tokio::test]
+async fn a_volume_without_the_container_that_was_to_fill_it_is_filled() {
+    let Some(bench) = docker_or_skip().await else { return };
+    let mut desired = bench.desired();
+    let content = bench.add_content(&mut desired, &[("a", "1")]);
+    let volume = format!("driftless_{}_shop_{}", bench.installation.owner, &content.0[..24]);
+    // What an engine leaves that ends in the middle of a `create`.
+    let labels = [
+        ("dev.driftless.owner", bench.installation.owner.to_string()),
+        ("dev.driftless.application", "shop".to_owned()),
+        ("dev.driftless.namespace", "shop".to_owned()),
+        ("dev.driftless.object", format!("shop/Content/{}", content.0)),
+    ];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value)).into();
+    let request = VolumeCreateRequest { name: Some(volume.clone()), labels: Some(labels), ..Default::default() };
+    bench.engine.create_volume(request).await.expect("created");
+    let held = async || {
+        let live = bench.docker.read().await.expect("a snapshot");
+        live.volumes.iter().find(|known| known.name == volume).map(|known| known.held)
+    };
+    assert_eq!(held().await, Some(false));
+    bench.run(Step::Deliver { content: content.clone() }, &desired).await;
+    assert_eq!(held().await, Some(true));
+    let mountpoint = bench.engine.inspect_volume(&volume).await.expect("there").mountpoint;
+    assert_eq!(std::fs::read_to_string(format!("{mountpoint}/a")).expect("delivered"), "1");
 }
