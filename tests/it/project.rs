@@ -157,7 +157,8 @@ impl Project {
     pub fn is_converged(&self) -> bool {
         let status = self.status();
         let runs = status["revision"] == status["head"] && status["sync"] == "Synced" && status["health"] == "Healthy";
-        runs && status["rolledBack"] == false && self.plan_is_empty()
+        // A step under way is no longer in the plan.
+        runs && status["rolledBack"] == false && self.plan_is_empty() && !self.names().contains("-leaving-")
     }
 
     /// Tells whether nothing is to be done and nothing is waited for.
@@ -178,10 +179,13 @@ impl Project {
         text.lines().next().map_or(Value::Null, |line| serde_json::from_str(line).expect("JSON"))
     }
 
+    fn names(&self) -> String {
+        docker(&["ps", "-a", "--filter", &format!("label=dev.driftless.owner={}", self.owner), "--format", "{{.Names}}"])
+    }
+
     /// Returns all containers of this installation, by name.
     pub fn containers(&self) -> BTreeMap<String, Container> {
-        let owner = format!("label=dev.driftless.owner={}", self.owner);
-        let listed = docker(&["ps", "-a", "--filter", &owner, "--format", "{{.Names}}"]);
+        let listed = self.names();
         // Those through which files are delivered come and go.
         let stays = |name: &&str| !name.starts_with("driftless_");
         listed.lines().filter(stays).map(|name| (name.to_owned(), container(name))).collect()

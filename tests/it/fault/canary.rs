@@ -36,6 +36,7 @@ async fn a_secret_is_nowhere_but_where_it_belongs() {
             world.commit("application.yaml", &manifests(number));
             if !world.is_running() {
                 world.start();
+                world.wait_for_log("HTTP is answered address=");
             }
             look(&world);
             let outcome = world.apply();
