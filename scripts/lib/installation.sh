@@ -21,6 +21,7 @@ new_installation() {
         printf 'export DRIFTLESS_HOOK_SECRET_FILE=%q\n' "$installation/hook-secret"
     } >"$installation/environment"
     printf 'a secret of %s' "$id" >"$installation/hook-secret"
+    install -m 600 /dev/null "$installation/token"
     printf 'a-token-of-%s' "$id" >"$installation/token"
     enter_installation "$installation"
 }

@@ -96,7 +96,7 @@ drifts() {
     reported() {
         driftless drift "$application" -o json | jq -e '
             [.drift[] | select(.what == "changed") | .fields[].path] as $fields
-            | ($fields | any(test("limits[.]memory$"))) and ($fields | any(test("Networks")))
+            | ($fields | any(test("limits[.]memory$"))) and ($fields | any(test("[nN]etworks")))
             and (.drift | any(.what == "stopped"))' >/dev/null
     }
     wait_for 30 "the drift report shows all three changes" reported
