@@ -15,7 +15,7 @@ for ((number = 1; number <= applications; number++)); do
 apiVersion: driftless.dev/v1
 kind: Application
 metadata: { name: app-$number }
-spec: { repo: "$installation/shop.git", ref: main, path: app-$number, interval: 0s }
+spec: { repo: "$repository", ref: main, path: app-$number, interval: 0s }
 YAML
 done >"$configuration/all.yaml"
 application=shop
