@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::hear::{End, end, refused};
 use super::progress::View;
 use super::session::{Question, ask};
-use super::target::{AloneFlags, FolderFlags, OutputFlags, Target, WaitFlags};
+use super::target::{AloneFlags, FolderFlags, Format, OutputFlags, Target, WaitFlags};
 
 /// How often the view is drawn anew, so that seconds count up.
 const FRAME: Duration = Duration::from_millis(200);
@@ -65,11 +65,16 @@ pub(super) async fn run(context: &Context, arguments: &Apply) -> Result<Exit, Er
     let request = Request::Apply { application: target.name(), plan, prune_all: arguments.prune_all, wait };
     let question =
         Question { command: "apply", target: &target, config: arguments.alone.config.as_deref(), folder: Some(&arguments.folder) };
-    let answers = ask(context, &question, request).await?;
+    carry_out(context, &question, request, arguments.output.output).await
+}
+
+/// Asks for work, shows it until its end, and says so if nothing heals afterwards.
+pub(super) async fn carry_out(context: &Context, question: &Question<'_>, request: Request, output: Format) -> Result<Exit, Error> {
+    let answers = ask(context, question, request).await?;
     let alone = matches!(answers, Answers::Own(_));
     let end = watch(context, answers).await?;
     if !end.message.is_empty() {
-        context.ui.data(&end.text(arguments.output.output))?;
+        context.ui.data(&end.text(output))?;
     }
     if alone {
         context.ui.say("No agent runs: nothing keeps or heals this from now on. `driftless agent` does.");
@@ -78,7 +83,7 @@ pub(super) async fn run(context: &Context, arguments: &Apply) -> Result<Exit, Er
 }
 
 /// Shows what happens until the last answer.
-pub(super) async fn watch(context: &Context, mut answers: Answers) -> Result<End, Error> {
+async fn watch(context: &Context, mut answers: Answers) -> Result<End, Error> {
     let mut view = View::new(context.ui);
     let mut errors = None;
     let mut frame = tokio::time::interval(FRAME);

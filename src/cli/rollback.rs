@@ -5,11 +5,10 @@ use clap::Args;
 use crate::agent::protocol::Request;
 
 use super::Context;
-use super::apply::watch;
-use super::client::Answers;
+use super::apply::carry_out;
 use super::error::Error;
 use super::exit::Exit;
-use super::session::{Question, ask};
+use super::session::Question;
 use super::target::{AloneFlags, OutputFlags, Target, WaitFlags};
 
 const EXAMPLES: &str = "Examples:
@@ -49,14 +48,5 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<Exit,
     let request =
         Request::Rollback { application: arguments.application.clone(), to: arguments.to.clone(), wait: arguments.wait.wait.as_secs() };
     let question = Question { command: "rollback", target: &target, config: arguments.alone.config.as_deref(), folder: None };
-    let answers = ask(context, &question, request).await?;
-    let alone = matches!(answers, Answers::Own(_));
-    let end = watch(context, answers).await?;
-    if !end.message.is_empty() {
-        context.ui.data(&end.text(arguments.output.output))?;
-    }
-    if alone {
-        context.ui.say("No agent runs: nothing keeps or heals this from now on. `driftless agent` does.");
-    }
-    Ok(end.exit)
+    carry_out(context, &question, request, arguments.output.output).await
 }

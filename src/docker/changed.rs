@@ -119,18 +119,18 @@ mod tests {
                 ("/usr/bin", changed_),
                 ("/usr", changed_),
                 ("/srv", added),
-                ("/work", added),
-                ("/work/result", added),
+                ("/app", added),
+                ("/app/result", added),
                 ("/srv/files", added),
             ],
-            &["/data", "/srv/files", "/work/."],
+            &["/data", "/srv/files", "/app/."],
         );
         let expected = [
+            ("/app/result", FileChange::Added),
             ("/etc/nginx/nginx.conf", FileChange::Changed),
             ("/etc/passwd", FileChange::Changed),
             ("/usr/bin/x", FileChange::Deleted),
             ("/var/new", FileChange::Added),
-            ("/work/result", FileChange::Added),
         ];
         assert_eq!(found, expected.map(|(path, change)| (path.to_owned(), change)));
     }
