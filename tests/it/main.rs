@@ -10,6 +10,8 @@ mod compose;
 #[cfg(feature = "agent")]
 mod damaged;
 #[cfg(feature = "agent")]
+mod decision;
+#[cfg(feature = "agent")]
 mod docker;
 #[cfg(feature = "agent")]
 mod drift;
