@@ -42,14 +42,12 @@ impl End {
     }
 }
 
-/// Finds a process of a container that has a network namespace of its own.
+/// Finds the main process of a container that has a network namespace of its own.
 ///
 /// While a container starts, its first process is for a moment still in the host's namespace; it is
 /// not found then, because rules meant for a front must never reach the host.
 pub(super) fn find(container: &str) -> io::Result<Option<Process>> {
-    let mut pids: Vec<u32> = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    for pid in pids {
+    for pid in fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()) {
         if !is_of(pid, container) {
             continue;
         }
@@ -81,6 +79,33 @@ pub(super) fn is_ours(network: &File) -> io::Result<bool> {
     Ok((theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino()))
 }
 
+/// Tells whether a process is the main one of a container.
 fn is_of(pid: u32, container: &str) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(container))
+    let read = |file| fs::read_to_string(format!("/proc/{pid}/{file}"));
+    read("cgroup").is_ok_and(|text| text.contains(container)) && read("status").is_ok_and(|text| is_first(&text))
+}
+
+/// Tells by its status whether a process is the first of a PID namespace below ours.
+///
+/// Those that set a container up and those of `docker exec` are in its cgroup and its network as well,
+/// and end long before it; by their numbers they cannot be told apart, because numbers wrap around.
+fn is_first(status: &str) -> bool {
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let mut numbers = numbers.into_iter().flat_map(str::split_ascii_whitespace);
+    numbers.next().is_some() && numbers.last() == Some("1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_process_of_a_container_is_its_main_one() {
+        let status = |numbers: &str| format!("Name:\tpause\nPid:\t7\nNSpid:\t{numbers}\nNSpgid:\t1\n");
+        for (numbers, is_main) in [("4711\t1", true), ("4711\t12\t1", true), ("4711\t7", false), ("4711", false), ("1", false), ("", false)]
+        {
+            assert_eq!(is_first(&status(numbers)), is_main, "{numbers}");
+        }
+        assert!(!is_first("Name:\tpause\n"));
+    }
 }
