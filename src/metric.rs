@@ -31,6 +31,8 @@ pub enum Metric {
     Errors,
     /// Calls of hooks.
     Hooks,
+    /// Whether the configuration that was read last is in force: 1 or 0.
+    Configuration,
 }
 
 impl Metric {
@@ -47,6 +49,11 @@ impl Metric {
             Metric::Fetch => ("driftless_git_fetch_duration_seconds", "histogram", "Time that fetches took, whether they failed or not."),
             Metric::Errors => ("driftless_errors_total", "counter", "Failures, by who has to do something about them."),
             Metric::Hooks => ("driftless_hooks_total", "counter", "Calls of hooks, by forge and what they came to."),
+            Metric::Configuration => (
+                "driftless_config_last_reload_successful",
+                "gauge",
+                "Whether the configuration that was read last is in force (1) or was refused (0).",
+            ),
         }
     }
 }

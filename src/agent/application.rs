@@ -95,6 +95,8 @@ pub(super) struct App {
     /// An earlier revision that cannot be loaded; it is tried again after the next look at the source.
     pub(super) lost: Option<String>,
     pub(super) reconciler: Reconciler,
+    /// It was configured anew since the head was read.
+    pub(super) reread: bool,
     /// Who had joined was taken over from what was published before.
     pub(super) restored: bool,
     pub(super) plan: Option<Plan>,
@@ -228,13 +230,13 @@ impl App {
                 false
             }
             Loaded::Read { revision, findings, desired: None, print, external } => {
-                self.trouble = None;
+                (self.trouble, self.reread) = (None, false);
                 (self.print, self.moved, self.external) = (print, None, external);
                 self.refused = Some(Refused { revision: revision.id, findings });
                 false
             }
             Loaded::Read { desired: Some(desired), print, external, .. } => {
-                self.trouble = None;
+                (self.trouble, self.reread) = (None, false);
                 (self.print, self.moved, self.external) = (print, None, external);
                 self.refused = None;
                 self.reconciler.asked(&desired);
@@ -464,7 +466,7 @@ mod tests {
     use crate::hash::Key;
     use crate::manifest::{Format, Tree, build};
     use crate::name::{Kind, Name, ObjectId};
-    use crate::observed::{Failed, Record};
+    use crate::observed::{Failed, Record, Traffic};
     use crate::plan::change::digest;
     use crate::time::Time;
 
@@ -495,7 +497,7 @@ mod tests {
     fn app(record: Record) -> App {
         let config = Application::new("shop", Location::Folder("/nowhere".into())).expect("a name");
         let source = Source::new(Path::new("/nowhere/state"), config.location.clone(), config.auth.clone());
-        new_app(config, source, 0, record)
+        new_app(config, source, 0, Reconciler::new(record, Traffic::default(), Time(0)))
     }
 
     fn read(desired: &Arc<Desired>) -> Loaded {

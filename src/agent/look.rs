@@ -2,15 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::Application;
 use crate::git::Revision;
 use crate::host::{Class, Failure, Step};
+use crate::name::Name;
 use crate::report::word::{finding_line, short};
 
 use super::application::{self, Loaded, Wanted};
-use super::repository::{self, Asked, News};
+use super::repository::{self, Asked, News, Place};
 use super::{Agent, Event};
 
 impl Agent {
+    /// Returns the place of an application; `None` if it is not configured any more.
+    pub(super) fn index_of(&self, name: &Name) -> Option<usize> {
+        self.apps.iter().position(|app| app.config.name == *name)
+    }
+
     /// Takes note that the source of an application is to be looked at.
     pub(super) fn look(&mut self, index: usize) {
         if let Some(app) = self.apps.get(index) {
@@ -20,35 +27,43 @@ impl Agent {
 
     /// Begins to look at the repositories that are due, each by one fetch for all its applications.
     pub(super) fn look_at_due(&mut self) {
-        for (place, repository) in self.repositories.iter_mut().enumerate().filter(|(_, it)| it.due && !it.fetching) {
+        for repository in self.repositories.iter_mut().filter(|repository| repository.due && !repository.fetching) {
             (repository.due, repository.fetching) = (false, true);
-            let apps = || repository.applications.iter().filter_map(|index| Some((*index, self.apps.get(*index)?)));
-            let asked = apps().map(|(application, app)| Asked {
-                application,
+            let asked = repository.applications.iter().filter_map(|index| self.apps.get(*index)).map(|app| Asked {
+                application: app.config.name.clone(),
                 reference: app.config.reference.clone(),
                 path: app.config.path.clone(),
                 known: app.last_seen().map(str::to_owned),
                 external: app.config.settings.compose.external.clone(),
             });
-            let (asked, names): (Vec<Asked>, Vec<String>) = (asked.collect(), apps().map(|(_, app)| app.config.name.to_string()).collect());
+            let (asked, at): (Vec<Asked>, Place) = (asked.collect(), repository.at.clone());
             let (source, sender, metrics) = (repository.source.clone(), self.sender.clone(), self.metrics.clone());
             tokio::spawn(async move {
-                let news = repository::ask(&source, asked, &names, &metrics).await;
-                let _ = sender.send(Event::Fetched(place, news));
+                let news = repository::ask(&source, asked, &metrics).await;
+                let _ = sender.send(Event::Fetched(at, news));
             });
         }
     }
 
     /// Takes in what a repository has now. Only applications whose folder or external files have changed are
     /// read again.
-    pub(super) async fn fetched(&mut self, place: usize, news: Vec<(usize, News)>) {
+    pub(super) async fn fetched(&mut self, at: Place, news: Vec<(Asked, News)>) {
+        // Nobody may want it any more.
+        let Some(place) = self.repositories.iter().position(|repository| repository.at == at) else { return };
         self.repositories[place].fetching = false;
-        for (index, news) in news {
-            let Some(app) = self.apps.get_mut(index) else { continue };
+        for (asked, news) in news {
+            let Some(index) = self.index_of(&asked.application) else { continue };
+            let app = &mut self.apps[index];
+            if (app.repository, &app.config.reference, &app.config.path) != (place, &asked.reference, &asked.path) {
+                // It was configured anew meanwhile.
+                self.look(index);
+                continue;
+            }
             match news {
                 Err(trouble) => self.loaded(index, &Wanted::Head, Loaded::Failed(trouble)).await,
                 // What is being read may be from before.
                 Ok(_) if app.loading.is_some() => app.look_again = true,
+                Ok((revision, ..)) if app.reread => self.load(index, Wanted::Head, revision),
                 Ok((revision, _, files)) if files != app.external => self.load(index, Wanted::Head, revision),
                 Ok((revision, ..)) if app.is_denied() => self.load(index, Wanted::Head, revision),
                 Ok((revision, ..)) if app.last_seen() == Some(&revision.id) => self.loaded(index, &Wanted::Head, Loaded::Unchanged).await,
@@ -66,15 +81,27 @@ impl Agent {
             return;
         }
         app.loading = Some(wanted.clone());
-        let (mut config, source, installation) = (app.config.clone(), app.source.clone(), self.options.installation.clone());
+        let (configured, source, installation) = (Box::new(app.config.clone()), app.source.clone(), self.options.installation.clone());
+        let mut config = Application::clone(&configured);
         // What was taken before runs: policies that came later must not keep it from being looked after.
         config.policy.taken = matches!(wanted, Wanted::Earlier(_));
         let (sender, loads, docker) = (self.sender.clone(), self.loads.clone(), self.docker.clone());
         tokio::spawn(async move {
             let _turn = loads.acquire_owned().await;
             let loaded = application::load(config, source, (installation, docker), revision).await;
-            let _ = sender.send(Event::Loaded(index, wanted, loaded));
+            let _ = sender.send(Event::Loaded(configured, wanted, loaded));
         });
+    }
+
+    /// Takes in a revision that was loaded, unless its application was configured anew meanwhile.
+    pub(super) async fn loaded_for(&mut self, configured: &Application, wanted: &Wanted, loaded: Loaded) {
+        let Some(index) = self.index_of(&configured.name) else { return };
+        let app = &mut self.apps[index];
+        if app.config == *configured {
+            return self.loaded(index, wanted, loaded).await;
+        }
+        app.loading = None;
+        self.look(index);
     }
 
     pub(super) async fn loaded(&mut self, index: usize, wanted: &Wanted, loaded: Loaded) {
@@ -136,16 +163,17 @@ impl Agent {
         let unwanted: Vec<String> = self
             .running
             .keys()
-            .filter(|(other, key)| *other == index && key.strip_prefix("Image/").is_some_and(|image| !wanted.contains(image)))
+            .filter(|(other, key)| *other == app.config.name && key.strip_prefix("Image/").is_some_and(|image| !wanted.contains(image)))
             .map(|(_, key)| key.clone())
             .collect();
+        let name = app.config.name.clone();
         for key in unwanted {
-            if let Some(handle) = self.running.remove(&(index, key.clone())) {
+            if let Some(handle) = self.running.remove(&(name.clone(), key.clone())) {
                 handle.abort();
             }
             let step = Step::Pull { image: key.trim_start_matches("Image/").to_owned() };
             self.finish(
-                index,
+                &name,
                 &step,
                 Err(Failure { class: Class::Waiting, message: "the pull was cancelled: a newer revision does not want it".to_owned() }),
             );

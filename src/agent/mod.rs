@@ -7,6 +7,7 @@
 mod answer;
 mod application;
 mod clock;
+mod configure;
 mod decide;
 mod error;
 mod external;
@@ -38,12 +39,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
-use crate::config::Application;
+use crate::config::{Application, Configured};
 use crate::desired::Installation;
 use crate::docker::Docker;
 use crate::git::{Source, Watching};
 use crate::host::{Outcome, Step};
 use crate::metric::Metrics;
+use crate::name::Name;
 use crate::observed::{Live, Traffic};
 use crate::plan::{Claims, Health, Plan};
 use crate::probe::{Asker, Prober};
@@ -58,7 +60,7 @@ use clock::Clock;
 use protocol::{Answer, Request};
 use publisher::Publisher;
 use reading::{Reading, Unread};
-use repository::{News, Repository};
+use repository::{Asked, News, Place, Repository};
 use share::Orphan;
 use socket::Socket;
 use task::Bounds;
@@ -101,11 +103,11 @@ pub struct Options {
 #[derive(Debug)]
 enum Event {
     /// The source of an application may have changed.
-    Look(usize),
+    Look(Name),
     /// A repository was fetched, or could not be.
-    Fetched(usize, Vec<(usize, News)>),
-    /// A revision was loaded, or could not be.
-    Loaded(usize, Wanted, Loaded),
+    Fetched(Place, Vec<(Asked, News)>),
+    /// A revision was loaded for an application as it was configured then, or could not be.
+    Loaded(Box<Application>, Wanted, Loaded),
     /// Something happened on the engine.
     Docker,
     /// A snapshot was taken, or could not be.
@@ -113,11 +115,13 @@ enum Event {
     /// A step's turn has come.
     Began(Step),
     /// A step ended.
-    Ended(usize, Step, Outcome, Duration),
+    Ended(Name, Step, Outcome, Duration),
     /// A probe decided something, or the data path acknowledged something.
     Poked,
     /// Somebody asks.
     Ask(Request, Reply),
+    /// The configuration was read again.
+    Configured(Configured),
 }
 
 /// The agent.
@@ -149,14 +153,17 @@ pub struct Agent {
     away: Option<Vec<String>>,
     /// Steps are started; not so while a question is answered without a running agent.
     acts: bool,
-    running: BTreeMap<(usize, String), AbortHandle>,
+    running: BTreeMap<(Name, String), AbortHandle>,
     waiters: Vec<Waiter>,
     /// Questions, and the snapshot that each is answered with.
     questions: Vec<(Request, Reply, u64)>,
     /// What others read, and what is counted for them.
     snapshot: watch::Sender<Arc<Snapshot>>,
     metrics: Arc<Metrics>,
-    _watches: Vec<Watching>,
+    /// What is configured, and why a later configuration was refused.
+    configured: Vec<Application>,
+    misconfigured: Vec<String>,
+    watches: Vec<Watching>,
     _socket: Option<Socket>,
 }
 
@@ -174,27 +181,26 @@ impl Agent {
         let folder = options.serve.folder.clone();
         let publisher = Publisher::open(options.serve.clone(), poke(&sender)).map_err(|source| Error::Folder { path: folder, source })?;
         let prober = Prober::new(asker(&docker), poke(&sender));
+        let applications: Vec<Application> =
+            options.applications.iter().map(|application| application.clone().below(&options.state)).collect();
         let (repositories, places) =
-            repository::group(&options.applications, |location, auth| Source::new(&options.state, location.clone(), auth.clone()));
+            repository::group(&applications, |location, auth| Source::new(&options.state, location.clone(), auth.clone()));
         let mut apps = Vec::new();
-        for (config, place) in options.applications.iter().zip(places) {
-            for file in config.auth.exposed() {
-                tracing::warn!(application = %config.name, file = %file.display(), "every user of this host can read this secret file: take that right away with `chmod o-r`");
-            }
+        for (config, place) in applications.iter().zip(places) {
             let record = store.load(&config.name).await.map_err(|source| Error::Store { source })?;
-            apps.push(new_app(config.clone().below(&options.state), repositories[place].source.clone(), place, record));
-        }
-        let mut watches = Vec::new();
-        for repository in repositories.iter().filter(|_| options.socket.is_some()) {
-            let (sender, first) = (sender.clone(), repository.applications[0]);
-            watches.push(repository.source.watch(repository.interval, move || drop(sender.send(Event::Look(first)))));
+            apps.push(new_app(
+                config.clone(),
+                repositories[place].source.clone(),
+                place,
+                Reconciler::new(record, Traffic::default(), now()),
+            ));
         }
         // All are due; the first turn looks.
         let _ = sender.send(Event::Poked);
         let socket = options.socket.as_ref().map(|path| Socket::open(path, sender.clone())).transpose()?;
         let listening = docker.events().await;
         tokio::spawn(pass_on(listening, sender.clone()));
-        Ok(Agent {
+        let mut agent = Agent {
             docker,
             store,
             publisher,
@@ -220,10 +226,14 @@ impl Agent {
             questions: Vec::new(),
             snapshot: watch::Sender::default(),
             metrics: Arc::default(),
-            _watches: watches,
+            configured: applications,
+            misconfigured: Vec::new(),
+            watches: Vec::new(),
             _socket: socket,
             options,
-        })
+        };
+        agent.watch_sources();
+        Ok(agent)
     }
 
     /// Runs until `stop` is done. Steps that run then are carried out by the engine all the same.
@@ -303,7 +313,10 @@ async fn open_store(options: &Options) -> Result<Store, Error> {
     }
 }
 
-fn new_app(config: Application, source: Source, repository: usize, record: crate::observed::Record) -> App {
+fn new_app(config: Application, source: Source, repository: usize, reconciler: Reconciler) -> App {
+    for file in config.auth.exposed() {
+        tracing::warn!(application = %config.name, file = %file.display(), "every user of this host can read this secret file: take that right away with `chmod o-r`");
+    }
     App {
         config,
         source,
@@ -315,7 +328,8 @@ fn new_app(config: Application, source: Source, repository: usize, record: crate
         trouble: None,
         earlier: None,
         lost: None,
-        reconciler: Reconciler::new(record, Traffic::default(), now()),
+        reconciler,
+        reread: false,
         restored: false,
         plan: None,
         loading: None,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 use crate::host::{Class, Outcome, Step};
+use crate::name::Name;
 use crate::observed::Live;
 
 use super::application::chain;
@@ -33,7 +34,7 @@ pub(super) struct Reading {
     /// The last snapshot was not planned with yet.
     fresh: bool,
     /// Steps that ended too late for the snapshot.
-    late: Vec<(usize, Step, Outcome)>,
+    late: Vec<(Name, Step, Outcome)>,
 }
 
 impl Reading {
@@ -122,13 +123,13 @@ impl Agent {
     }
 
     /// Takes in how a step ended, now or after the snapshot that may be from before.
-    pub(super) fn ended(&mut self, index: usize, step: Step, outcome: Outcome) {
+    pub(super) fn ended(&mut self, name: Name, step: Step, outcome: Outcome) {
         if self.reading.runs() || self.reading.fresh {
-            self.reading.late.push((index, step, outcome));
+            self.reading.late.push((name, step, outcome));
             return;
         }
         self.stale = true;
-        self.finish(index, &step, outcome);
+        self.finish(&name, &step, outcome);
     }
 
     /// Says that the last snapshot was planned with.
@@ -137,8 +138,8 @@ impl Agent {
             return;
         }
         self.reading.fresh = false;
-        for (index, step, outcome) in std::mem::take(&mut self.reading.late) {
-            self.ended(index, step, outcome);
+        for (name, step, outcome) in std::mem::take(&mut self.reading.late) {
+            self.ended(name, step, outcome);
         }
         // Not with the next event: what has ended makes room for what comes next.
         if self.stale {

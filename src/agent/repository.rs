@@ -9,12 +9,17 @@ use crate::config::Application;
 use crate::desired::External;
 use crate::git::{Auth, Fetched, Location, Revision, Source};
 use crate::metric::{Metric, Metrics};
+use crate::name::Name;
 
 use super::application::{Trouble, trouble};
 use super::external;
 
+/// Where a repository is, and with what it is asked.
+pub(super) type Place = (Location, Auth);
+
 /// One repository.
 pub(super) struct Repository {
+    pub(super) at: Place,
     pub(super) source: Source,
     /// Its applications, by their places among the agent's.
     pub(super) applications: Vec<usize>,
@@ -27,9 +32,9 @@ pub(super) struct Repository {
 }
 
 /// What is asked of a repository for one application.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Asked {
-    pub(super) application: usize,
+    pub(super) application: Name,
     pub(super) reference: String,
     pub(super) path: String,
     /// The revision that was looked at last.
@@ -50,7 +55,8 @@ pub(super) fn group(applications: &[Application], open: impl Fn(&Location, &Auth
     for (index, config) in applications.iter().enumerate() {
         let place = *places.entry((&config.location, &config.auth)).or_insert_with(|| {
             let source = open(&config.location, &config.auth);
-            repositories.push(Repository { source, applications: Vec::new(), interval: Duration::ZERO, due: true, fetching: false });
+            let at = (config.location.clone(), config.auth.clone());
+            repositories.push(Repository { at, source, applications: Vec::new(), interval: Duration::ZERO, due: true, fetching: false });
             repositories.len() - 1
         });
         let repository = &mut repositories[place];
@@ -64,15 +70,15 @@ pub(super) fn group(applications: &[Application], open: impl Fn(&Location, &Auth
 }
 
 /// Looks at a repository for all who ask.
-pub(super) async fn ask(source: &Source, asked: Vec<Asked>, names: &[String], metrics: &Metrics) -> Vec<(usize, News)> {
+pub(super) async fn ask(source: &Source, asked: Vec<Asked>, metrics: &Metrics) -> Vec<(Asked, News)> {
     let began = Instant::now();
     let fetched = source.fetch_all(asked.iter().map(|asked| asked.reference.clone()).collect()).await;
-    names.iter().for_each(|name| metrics.time(Metric::Fetch, &[("application", name)], began.elapsed()));
+    asked.iter().for_each(|asked| metrics.time(Metric::Fetch, &[("application", asked.application.as_str())], began.elapsed()));
     let fetched = match fetched {
         Ok(fetched) => fetched,
         Err(error) => {
             let trouble = trouble(&error);
-            return asked.into_iter().map(|asked| (asked.application, Err(trouble.clone()))).collect();
+            return asked.into_iter().map(|asked| (asked, Err(trouble.clone()))).collect();
         }
     };
     let prints = prints(source, &asked, &fetched).await;
@@ -85,7 +91,7 @@ pub(super) async fn ask(source: &Source, asked: Vec<Asked>, names: &[String], me
             Some(Err(error)) => Err(trouble(error)),
             None => Err(Trouble::bug(format!("failed to look for `{}`", asked.reference))),
         };
-        (asked.application, news)
+        (asked, news)
     };
     asked.into_iter().map(news).collect()
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::host::Class;
 use crate::name::Name;
 use crate::plan::Plan;
-use crate::report::StatusReport;
 use crate::report::word::{finding_line, short};
+use crate::report::{StatusReport, VERSION};
 
 use super::answer::{Question, Reply, Waiter};
 use super::application::{App, Wanted, chain};
@@ -167,7 +167,8 @@ impl Agent {
             let orphans = self.orphans.iter().filter(|_| application.is_none()).map(Orphan::status);
             let applications = indexes.iter().filter_map(|index| self.apps.get(*index)).map(|app| app.status(&pulling));
             let applications = applications.chain(orphans).collect();
-            let report = StatusReport { version: 1, host: self.options.host.clone(), applications };
+            let (host, misconfigured) = (self.options.host.clone(), self.misconfigured.clone());
+            let report = StatusReport { version: VERSION, host, misconfigured, applications };
             let _ = reply.send(Answer::Status(report));
             let _ = reply.send(Answer::Done { exit_code: 0, message: String::new() });
             return true;

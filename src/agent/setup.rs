@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use ipnet::Ipv4Net;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::config::state::{Lock, State};
-use crate::config::{Application, Flags};
+use crate::config::{Application, Configured, Flags};
 use crate::desired::{Installation, Layout};
 use crate::docker::Docker;
 use crate::name::Name;
 use crate::serve;
 
 use super::protocol::{Answer, Request};
-use super::{Agent, Error, Options, View, network};
+use super::{Agent, Error, Event, Options, View, network};
 
 /// An agent that was not started yet. It holds the lock of the state folder.
 #[derive(Debug)]
@@ -30,9 +31,7 @@ impl Prepared {
         let mut state = State::open(&flags.state).map_err(|source| Error::State { source })?;
         let lock = state.lock(holder).map_err(|source| Error::State { source })?;
         let installation = installation(flags, &mut state).await?;
-        for application in &mut applications {
-            application.policy = flags.policy(application);
-        }
+        flags.apply_policies(&mut applications);
         let options = Options {
             state: flags.state.clone(),
             socket: None,
@@ -50,15 +49,23 @@ impl Prepared {
         &self.options
     }
 
-    /// Runs the agent, with a socket for the command line, until `stop` is done. `show` is given what
-    /// others may read of it; what it returns is dropped at the end.
-    pub async fn run<T>(mut self, flags: &Flags, show: impl FnOnce(View) -> T, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    /// Runs the agent, with a socket for the command line, until `stop` is done. `configured` brings later
+    /// configurations. `show` is given what others may read of it; what it returns is dropped at the end.
+    pub async fn run<T>(
+        mut self,
+        flags: &Flags,
+        configured: watch::Receiver<Configured>,
+        show: impl FnOnce(View) -> T,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
         self.choose_addresses().await?;
         let Prepared { options, lock, .. } = self;
         let options = Options { socket: Some(flags.socket()), ..options };
         let agent = Agent::open(options, true).await?;
+        let passing_on = tokio::spawn(pass_on(configured, agent.sender.clone()));
         let shown = show(agent.view());
         agent.run(stop).await;
+        passing_on.abort();
         drop(shown);
         drop(lock);
         Ok(())
@@ -90,6 +97,12 @@ impl Prepared {
             std::net::UdpSocket::bind(dns).map_err(|source| Error::Dns { address: dns, source })?;
         }
         Ok(())
+    }
+}
+
+async fn pass_on(mut configured: watch::Receiver<Configured>, sender: UnboundedSender<Event>) {
+    while configured.changed().await.is_ok() {
+        let _ = sender.send(Event::Configured(configured.borrow_and_update().clone()));
     }
 }
 

@@ -28,13 +28,13 @@ impl Agent {
     /// Takes in an event.
     pub(super) async fn take(&mut self, event: Event) {
         match event {
-            Event::Look(index) => self.look(index),
-            Event::Fetched(place, news) => self.fetched(place, news).await,
-            Event::Loaded(index, wanted, loaded) => self.loaded(index, &wanted, loaded).await,
+            Event::Look(name) => self.index_of(&name).into_iter().for_each(|index| self.look(index)),
+            Event::Fetched(at, news) => self.fetched(at, news).await,
+            Event::Loaded(configured, wanted, loaded) => self.loaded_for(&configured, &wanted, loaded).await,
             Event::Docker => self.stale = true,
             Event::Began(step) => self.tell(&Progress::Started { step: step.to_string() }),
-            Event::Ended(index, step, outcome, took) => {
-                self.running.remove(&(index, step.key()));
+            Event::Ended(name, step, outcome, took) => {
+                self.running.remove(&(name.clone(), step.key()));
                 self.metrics.time(Metric::Step, &[("action", step.action())], took);
                 match &outcome {
                     Ok(()) => {
@@ -48,11 +48,12 @@ impl Agent {
                         self.tell(&Progress::Failed { step: step.to_string(), message: failure.message.clone() });
                     }
                 }
-                self.ended(index, step, outcome);
+                self.ended(name, step, outcome);
             }
             Event::Read(read) => self.arrived(read),
             Event::Poked => {}
             Event::Ask(request, reply) => self.asked(request, reply),
+            Event::Configured(configured) => self.configure(configured).await,
         }
     }
 
@@ -205,19 +206,19 @@ impl Agent {
     /// Starts a step in a task of its own.
     fn start(&mut self, index: usize, step: Step, desired: Arc<Desired>) {
         let (begun, ended) = (self.sender.clone(), self.sender.clone());
-        let (first, last) = (step.clone(), step.clone());
+        let (first, last, name) = (step.clone(), step.clone(), self.apps[index].config.name.clone());
         let handle = self.bounds.run(
             self.docker.clone(),
             step.clone(),
             desired,
             move || drop(begun.send(Event::Began(first))),
-            move |outcome, took| drop(ended.send(Event::Ended(index, last, outcome, took))),
+            move |outcome, took| drop(ended.send(Event::Ended(name, last, outcome, took))),
         );
-        self.running.insert((index, step.key()), handle);
+        self.running.insert((self.apps[index].config.name.clone(), step.key()), handle);
     }
 
-    pub(super) fn finish(&mut self, index: usize, step: &Step, outcome: crate::host::Outcome) {
-        let Some(app) = self.apps.get_mut(index) else { return };
+    pub(super) fn finish(&mut self, name: &Name, step: &Step, outcome: crate::host::Outcome) {
+        let Some(app) = self.apps.iter_mut().find(|app| app.config.name == *name) else { return };
         let Ok(Some(desired)) = app.kept().map(|kept| kept.or_else(|| app.head.clone())) else {
             // What is kept is being loaded; any revision of the application tells the same here.
             if let Some(desired) = app.head.clone() {

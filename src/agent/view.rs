@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub looked: bool,
     /// Why the engine cannot be read, if it cannot.
     pub away: Option<String>,
+    /// What is wrong with the configuration that was read last; the one before is in force then.
+    pub misconfigured: Vec<String>,
     /// The applications, by name.
     pub applications: BTreeMap<Name, Arc<Standing>>,
 }
@@ -66,7 +68,7 @@ impl Snapshot {
     /// Returns how all applications stand.
     pub fn status(&self) -> StatusReport {
         let applications = self.applications.values().map(|standing| standing.status.clone()).collect();
-        StatusReport { version: VERSION, host: self.host.clone(), applications }
+        StatusReport { version: VERSION, host: self.host.clone(), misconfigured: self.misconfigured.clone(), applications }
     }
 }
 
@@ -92,14 +94,9 @@ pub(super) async fn history(store: &Store, host: String, application: &Name, lim
 impl Agent {
     /// Returns what others may read.
     pub(super) fn view(&self) -> View {
-        let indexes: BTreeMap<Name, usize> = self.apps.iter().enumerate().map(|(index, app)| (app.config.name.clone(), index)).collect();
         let sender = self.sender.clone();
-        let look = move |name: &Name| {
-            if let Some(index) = indexes.get(name) {
-                // An agent that ends looks at nothing any more.
-                let _ = sender.send(Event::Look(*index));
-            }
-        };
+        // An agent that ends looks at nothing any more.
+        let look = move |name: &Name| drop(sender.send(Event::Look(name.clone())));
         View { snapshot: self.snapshot.subscribe(), store: self.store.clone(), metrics: self.metrics.clone(), look: Arc::new(look) }
     }
 
@@ -110,7 +107,7 @@ impl Agent {
         }
         let before = self.snapshot.borrow().clone();
         let away = self.away.as_ref().map(|messages| messages.join(": "));
-        let mut changed = !before.looked || before.away != away;
+        let mut changed = !before.looked || before.away != away || before.misconfigured != self.misconfigured;
         let pulling = self.docker.pulling();
         let mut applications = BTreeMap::new();
         for (index, app) in self.apps.iter().enumerate() {
@@ -126,8 +123,8 @@ impl Agent {
             applications.insert(orphan.name.clone(), Arc::new(standing));
         }
         if changed || applications.len() != before.applications.len() {
-            let host = self.options.host.clone();
-            self.snapshot.send_replace(Arc::new(Snapshot { host, looked: true, away, applications }));
+            let (host, misconfigured) = (self.options.host.clone(), self.misconfigured.clone());
+            self.snapshot.send_replace(Arc::new(Snapshot { host, looked: true, away, misconfigured, applications }));
         }
     }
 

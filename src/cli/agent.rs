@@ -1,10 +1,13 @@
 //! `agent`: keeps the host as Git says, until it is told to stop.
 
+use std::path::PathBuf;
+
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::agent::{Prepared, View};
-use crate::config::{ApplicationFlags, Flags, Http};
+use crate::config::{self, ApplicationFlags, Changes, Configured, Flags, Http};
 use crate::forge;
 use crate::http::{self, Server};
 
@@ -18,6 +21,8 @@ const EXAMPLES: &str = "Examples:
   driftless agent --config /etc/driftless/applications
 
 One agent works with a state folder at a time. It starts `driftless serve` when that does not run.
+It reads its configuration again when a file of it changes, and at SIGHUP; one with errors is told of, and the
+last good one stays in force.
 SIGTERM ends it; what is published is served on, and containers go on running.";
 
 /// Keep the Docker host as Git says
@@ -32,37 +37,72 @@ pub(super) struct Agent {
 }
 
 pub(super) async fn run(context: &Context, arguments: &Agent) -> Result<Exit, Error> {
-    let applications = arguments.applications.applications()?;
+    let mut applications = arguments.applications.applications()?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signal)?;
-    let prepared = Prepared::new(&context.flags, applications, "driftless agent").await?;
+    let hangup = signal(SignalKind::hangup()).map_err(Error::Signal)?;
+    let prepared = Prepared::new(&context.flags, applications.clone(), "driftless agent").await?;
     let stop = async move {
         let signal = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
-            _ = hangup.recv() => "SIGHUP",
         };
-        tracing::info!(signal, "the agent ends; what runs goes on, and `serve` answers. A changed configuration is read at the next start");
+        tracing::info!(signal, "the agent ends; what runs goes on, and `serve` answers");
     };
     // An address that is taken ends the agent before it has done anything.
     let server = match options(&context.flags) {
         Some(options) => Some(Server::bind(&options).await?),
         None => None,
     };
+    context.flags.apply_policies(&mut applications);
+    let (sender, configured) = watch::channel(Ok(applications));
     let answers = forge::Options {
         state: prepared.options().state.clone(),
         installation: prepared.options().installation.clone(),
-        applications: prepared.options().applications.clone(),
+        configured: configured.clone(),
         hooks: server.is_some() && context.flags.hook_secret_file.is_some(),
     };
     let show = |view: View| {
-        let answering = forge::start(answers, &view).inspect_err(|error| tracing::error!(%error, "pull requests are not answered")).ok();
-        let call = answering.as_ref().map(forge::Answering::call);
-        (server.map(|server| server.start(view, call)), answering)
+        let answering = forge::start(answers, &view);
+        let call = answering.call();
+        (server.map(|server| server.start(view, Some(call))), answering)
     };
-    prepared.run(&context.flags, show, stop).await?;
+    let reading = tokio::spawn(read_again(context.flags.clone(), arguments.applications.config.clone(), hangup, sender));
+    let ended = prepared.run(&context.flags, configured, show, stop).await;
+    reading.abort();
+    ended?;
     Ok(Exit::Done)
+}
+
+/// Reads the configuration again whenever its files change, and at SIGHUP.
+async fn read_again(flags: Flags, path: Option<PathBuf>, mut hangup: Signal, configured: watch::Sender<Configured>) {
+    let Some(path) = path else {
+        while hangup.recv().await.is_some() {
+            tracing::info!("SIGHUP: flags say what is deployed, so there is nothing to read again");
+        }
+        return;
+    };
+    loop {
+        // Changes from before it is read are seen, later ones are waited for.
+        let mut changes = Changes::of(&path);
+        let from = path.clone();
+        let read = tokio::task::spawn_blocking(move || config::read(&from)).await;
+        if let Ok(read) = read {
+            let read = read.map_err(|error| error.lines()).map(|mut applications| {
+                flags.apply_policies(&mut applications);
+                applications
+            });
+            configured.send_if_modified(|known| {
+                let modified = *known != read;
+                *known = read;
+                modified
+            });
+        }
+        tokio::select! {
+            () = changes.next() => {}
+            _ = hangup.recv() => tracing::info!(path = %path.display(), "SIGHUP: the configuration is read again"),
+        }
+    }
 }
 
 fn options(flags: &Flags) -> Option<http::Options> {

@@ -21,7 +21,7 @@ const EXAMPLES: &str = "Examples:
   driftless status --exit-code         for scripts
 
 With --exit-code: 0 if all is Synced and nothing is under way, 3 if something is pending, 1 if something is
-Degraded, Missing, Unknown, refused or rolled back.
+Degraded, Missing, Unknown, refused or rolled back, or the configuration was refused.
 
 Sync:    Synced, OutOfSync, Unknown
 Health:  Healthy, Progressing, Degraded, Suspended, Missing, Unknown";
@@ -64,7 +64,8 @@ pub(super) async fn run(context: &Context, arguments: &Status) -> Result<Exit, E
     let end = hear(context, answers, |answer| {
         let Answer::Status(report) = answer else { return Ok(()) };
         if arguments.exit_code {
-            exit = report.applications.iter().map(verdict).fold(exit, Exit::worse);
+            let configured = if report.misconfigured.is_empty() { Exit::Done } else { Exit::Act };
+            exit = report.applications.iter().map(verdict).fold(exit.worse(configured), Exit::worse);
         }
         context.ui.data(&match arguments.output.output {
             Format::Text => status_text(&report, context.ui.out),

@@ -42,6 +42,15 @@ pub(super) async fn watch(context: &Context, mut answers: Answers, format: Forma
 /// Returns a line for each application that stands differently than it was said last.
 fn news(said: &mut BTreeMap<String, String>, report: &StatusReport, now: Time, mark: &str) -> String {
     let mut text = String::new();
+    let wrong = match report.misconfigured.as_slice() {
+        [] => "in force".to_owned(),
+        wrong => format!("refused, the last good one is in force: {}", word::clean(&wrong.join("; "))),
+    };
+    // Nobody needs to be told that it is as it should be, unless it was not.
+    if said.get("").map_or(!report.misconfigured.is_empty(), |before| *before != wrong) {
+        text.push_str(&format!("{mark}{}  configuration: {wrong}\n", word::time(now)));
+        said.insert(String::new(), wrong);
+    }
     for status in &report.applications {
         let line = line(status);
         if said.get(status.name.as_str()) != Some(&line) {

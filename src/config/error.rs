@@ -3,10 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::git::{AuthError, LocationError};
 use crate::host::Class;
 use crate::name::NameError;
+use crate::report::word::finding_line;
 
 /// A mistake in flags or `Application` files.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,20 @@ impl Error {
         match self {
             Error::Read { source, .. } if source.kind() != io::ErrorKind::NotFound => Class::Host,
             _ => Class::User,
+        }
+    }
+
+    /// Returns a line for each thing that is wrong.
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Error::Refused { findings, .. } => {
+                findings.iter().filter(|finding| finding.severity == Severity::Error).map(finding_line).collect()
+            }
+            error => {
+                let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                vec![format!("{error}{cause}{hint}")]
+            }
         }
     }
 

@@ -144,6 +144,13 @@ impl Flags {
         Policy { folders: folders.map(absolute).collect(), ..application.policy.clone() }
     }
 
+    /// Lets all applications be judged by the policies of the flags, too.
+    pub fn apply_policies(&self, applications: &mut [Application]) {
+        for application in applications {
+            application.policy = self.policy(application);
+        }
+    }
+
     /// Returns how the Kubernetes network's addresses are divided.
     pub fn layout(&self) -> Layout {
         Layout::new(self.network_pool).expect("the flag's parser took it")

@@ -7,6 +7,7 @@ mod document;
 mod error;
 mod flag;
 mod forge;
+mod reload;
 mod select;
 pub mod state;
 
@@ -14,5 +15,6 @@ pub use application::{Application, Forge, ForgeKind, INTERVAL};
 pub use document::API_VERSION_LINE;
 pub use error::Error;
 pub use flag::{Flags, Http, LogFormat};
+pub use reload::{Changes, Configured};
 pub use select::{ApplicationFlags, AuthFlags, Checked, EnforceFlag, SettingFlags, check, parse_files, read};
 pub use state::State;

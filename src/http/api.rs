@@ -34,7 +34,7 @@ pub(super) async fn application(State(shared): State<Shared>, Path(name): Path<S
     match find(&snapshot, &name) {
         Some((_, standing)) => {
             let applications = vec![standing.status.clone()];
-            json(status_json(&StatusReport { version: VERSION, host: snapshot.host.clone(), applications }))
+            json(status_json(&StatusReport { applications, ..snapshot.status() }))
         }
         None => unknown(&name),
     }

@@ -47,6 +47,10 @@ fn document(snapshot: &Snapshot, histories: &[Option<HistoryReport>]) -> String 
         (true, Some(reason)) => {
             format!("<p class=\"notice bad\">The Docker engine cannot be read; what is published is served on. {}</p>", markup(reason))
         }
+        (true, None) if !snapshot.misconfigured.is_empty() => {
+            let wrong: Vec<String> = snapshot.misconfigured.iter().map(|line| markup(line)).collect();
+            format!("<p class=\"notice bad\">The configuration was refused; the last good one is in force.<br>{}</p>", wrong.join("<br>"))
+        }
         (true, None) if snapshot.applications.is_empty() => "<p class=\"notice\">No application is configured.</p>".to_owned(),
         (true, None) => String::new(),
     };

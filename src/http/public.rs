@@ -75,5 +75,6 @@ fn gauges(snapshot: &Snapshot) -> Vec<Gauge<'_>> {
         drift.for_each(|drift| *kinds.entry(drift.kind.as_str()).or_default() += 1.0);
         gauges.extend(kinds.into_iter().map(|(kind, count)| (Metric::Drift, vec![("application", name), ("kind", kind)], count)));
     }
+    gauges.push((Metric::Configuration, Vec::new(), f64::from(u8::from(snapshot.misconfigured.is_empty()))));
     gauges
 }

@@ -89,7 +89,7 @@ fn shown(sync: &str) -> Snapshot {
     };
     let applications = [("shop", "https://git.example/acme/shop.git"), ("other", "/srv/other")];
     let applications = applications.map(|(application, repository)| (name(application), Arc::new(standing(application, repository))));
-    Snapshot { host: "box".into(), looked: true, away: None, applications: BTreeMap::from(applications) }
+    Snapshot { host: "box".into(), looked: true, applications: BTreeMap::from(applications), ..Snapshot::default() }
 }
 
 /// An answer: its status, its head in lower case, its body.
@@ -205,6 +205,12 @@ async fn the_api_answers_what_the_commands_print() {
         assert!(answer.status == 404 && answer.json()["error"].is_string(), "{path}: {answer:?}");
     }
     assert_eq!(world.send("DELETE", "/api/v1/applications/shop", &[("Host", "localhost")], b"").await.status, 405);
+    let wrong = vec!["a.yaml:1:2: error: <b>".to_owned()];
+    assert!(world.get("/metrics").await.body.contains("\ndriftless_config_last_reload_successful 1\n"));
+    world.snapshot.send_replace(Arc::new(Snapshot { misconfigured: wrong, ..shown("Synced") }));
+    assert_eq!(world.get("/api/v1/applications/shop").await.json()["misconfigured"][0], "a.yaml:1:2: error: <b>");
+    assert!(world.get("/").await.body.contains("in force.<br>a.yaml:1:2: error: &lt;b&gt;</p>"));
+    assert!(world.get("/metrics").await.body.contains("\ndriftless_config_last_reload_successful 0\n"));
     world.snapshot.send_replace(Arc::new(Snapshot { away: Some("gone".into()), ..shown("Unknown") }));
     assert_eq!(world.get("/api/v1/applications/shop/plan").await.status, 503);
     assert_eq!(world.get("/healthz").await.status, 503);

@@ -66,6 +66,10 @@ pub fn drift_markdown(answer: &PlanAnswer) -> String {
 /// Returns how applications stand as Markdown.
 pub fn status_markdown(report: &StatusReport) -> String {
     let mut text = format!("### Status of {}\n", code(&report.host));
+    if !report.misconfigured.is_empty() {
+        text.push_str("\n**The configuration was refused; the last good one is in force:**\n\n");
+        report.misconfigured.iter().for_each(|line| text.push_str(&format!("- {}\n", escape(line))));
+    }
     let row = |status: &ApplicationStatus| {
         let verdict = escape(&word::status_verdict(status));
         vec![code(status.name.as_str()), code(word::short(&status.revision)), verdict, escape(&status.message)]

@@ -14,6 +14,9 @@ pub struct StatusReport {
     pub version: u32,
     /// The host's name.
     pub host: String,
+    /// What is wrong with the configuration that was read last; the one before is in force then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misconfigured: Vec<String>,
     /// The applications, by name.
     pub applications: Vec<ApplicationStatus>,
 }

@@ -71,7 +71,7 @@ fn shown(health: &str, message: &str) -> Snapshot {
         forge: None,
     };
     let applications = BTreeMap::from([(Name::try_from("shop").expect("a name"), Arc::new(standing))]);
-    Snapshot { host: "box".to_owned(), looked: true, away: None, applications }
+    Snapshot { host: "box".to_owned(), looked: true, applications, ..Snapshot::default() }
 }
 
 /// A browser with one page open; it ends with this.

@@ -112,15 +112,25 @@ impl Project {
         command
     }
 
+    /// Returns the Application document of a folder beside the project's own.
+    pub fn document(&self, name: &str, folder: &str) -> String {
+        let (repo, spec) = (self.path(folder), self.settings.iter().map(|line| format!("  {line}\n")).collect::<String>());
+        format!(
+            "apiVersion: driftless.dev/v1\nkind: Application\nmetadata: {{ name: {name} }}\nspec:\n  repo: {}\n{spec}---\n",
+            repo.display()
+        )
+    }
+
+    /// Sends a signal to the agent.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let agent = self.agent.as_ref().expect("the agent was started");
+        let id = rustix::process::Pid::from_child(agent);
+        rustix::process::kill_process(id, signal).expect("it runs");
+    }
+
     /// Starts the agent and waits until it answers.
     pub fn start(&mut self) {
-        let repo = self.path("repo");
-        let spec: String = self.settings.iter().map(|line| format!("  {line}\n")).collect();
-        let document = format!(
-            "apiVersion: driftless.dev/v1\nkind: Application\nmetadata: {{ name: {APPLICATION} }}\nspec:\n  repo: {}\n{spec}",
-            repo.display()
-        );
-        fs::write(self.path("application.yaml"), document).expect("a file");
+        fs::write(self.path("application.yaml"), self.document(APPLICATION, "repo")).expect("a file");
         let log = fs::File::options().create(true).append(true).open(self.path("agent.log")).expect("a log");
         let config = self.path("application.yaml");
         let mut agent = self.command(&["agent", "--config", &config.display().to_string()]);

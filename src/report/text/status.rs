@@ -10,18 +10,28 @@ use super::{finding_lines, held_lines};
 
 /// Returns how applications stand, as text.
 pub fn status_text(report: &StatusReport, paint: Paint) -> String {
+    let wrong = misconfigured(report, paint);
     if report.applications.is_empty() {
-        return "No application is configured.\n".to_owned();
+        return wrong + "No application is configured.\n";
     }
     let blocks: Vec<String> = report.applications.iter().map(|status| application(status, paint)).collect();
     match blocks.len() {
-        1 => blocks.concat(),
+        1 => wrong + &blocks.concat(),
         number => {
             let good = report.applications.iter().filter(|status| is_good(status)).count();
             let head = paint.ink(Ink::Bold, &format!("{}: {good} of {number} applications are Synced and Healthy", report.host));
-            format!("{head}\n\n{}", blocks.join("\n"))
+            format!("{wrong}{head}\n\n{}", blocks.join("\n"))
         }
     }
+}
+
+fn misconfigured(report: &StatusReport, paint: Paint) -> String {
+    if report.misconfigured.is_empty() {
+        return String::new();
+    }
+    let head = paint.ink(Ink::Bad, "The configuration was refused; the last good one is in force:");
+    let lines: String = report.misconfigured.iter().map(|line| format!("  {}\n", word::clean(line))).collect();
+    format!("{head}\n{lines}\n")
 }
 
 fn is_good(status: &ApplicationStatus) -> bool {

@@ -236,7 +236,8 @@ impl World {
             forge: None,
         };
         let name = Name::try_from("shop").expect("a name");
-        let snapshot = Snapshot { host: "box".to_owned(), looked: true, away: None, applications: [(name, Arc::new(standing))].into() };
+        let snapshot =
+            Snapshot { host: "box".to_owned(), looked: true, applications: [(name, Arc::new(standing))].into(), ..Snapshot::default() };
         self.snapshot.send_replace(Arc::new(snapshot));
     }
 
@@ -247,10 +248,10 @@ impl World {
         let options = Options {
             state: self.path("state"),
             installation: Installation { owner, domain: "cluster.local".to_owned(), layout, key: Key::new([7; 32]) },
-            applications: vec![self.application.clone()],
+            configured: watch::channel(Ok(vec![self.application.clone()])).1,
             hooks: false,
         };
-        start(options, &self.view).expect("HTTPS can be spoken")
+        start(options, &self.view)
     }
 }
 

@@ -68,7 +68,7 @@ pub fn command(world: &mut World, command: &str, input: &str) -> String {
         ["plan", "--rounds"] => plan_text(&answer(world, true), Paint::Plain),
         ["drift"] => drift_text(&answer(world, false), Paint::Plain),
         ["status"] => {
-            let report = StatusReport { version: 1, host: "host".to_owned(), applications: vec![status(world)] };
+            let report = StatusReport { version: 1, host: "host".to_owned(), misconfigured: Vec::new(), applications: vec![status(world)] };
             status_text(&report, Paint::Plain)
         }
         ["apply"] => work(world, PATIENCE, true),
