@@ -219,11 +219,15 @@ impl<'a> View<'a> {
         let holder = self.observed.live.containers.iter().find(|container| container.may_run() && self.has(container, exclusive));
         match (holder, owner) {
             (Some(holder), _) => {
-                let ours = holder.labels.as_ref().is_some_and(|labels| {
-                    labels.owner == self.desired.installation.owner && labels.application.as_ref() == Some(&self.desired.application)
-                });
-                let has = if ours { "still has" } else { "has" };
-                Some(Obstacle { reason: format!("`{}` {has} {thing}", holder.name), goes: ours })
+                let labels = holder.labels.as_ref().filter(|labels| labels.owner == self.desired.installation.owner);
+                let goes = labels.is_some_and(|labels| labels.application.as_ref() == Some(&self.desired.application));
+                let name = &holder.name;
+                let reason = match labels {
+                    Some(_) if goes => format!("`{name}` still has {thing}"),
+                    Some(_) => format!("`{name}` has {thing}"),
+                    None => format!("`{name}`, which is not ours to stop, has {thing}"),
+                };
+                Some(Obstacle { reason, goes })
             }
             (None, Some(owner)) => Some(Obstacle { reason: format!("application `{owner}` has {thing}"), goes: false }),
             (None, None) => None,
