@@ -159,7 +159,7 @@ impl<'a> Cursor<'a> {
             self.wrong_type("a map", None);
             return None;
         };
-        let mut fields = Fields { cursor: self.clone(), entries, known: Vec::new(), missing: Vec::new(), unknown: false };
+        let mut fields = Fields { cursor: self.clone(), entries, known: Vec::new(), missing: Vec::new(), unknown: false, of_unknown: None };
         let decoded = decode(&mut fields);
         fields.finish();
         Some(decoded)
@@ -198,6 +198,7 @@ pub struct Fields<'a> {
     known: Vec<&'a str>,
     missing: Vec<&'static str>,
     unknown: bool,
+    of_unknown: Option<&'static str>,
 }
 
 impl<'a> Fields<'a> {
@@ -269,6 +270,11 @@ impl<'a> Fields<'a> {
         self.known.extend(self.entries.iter().map(|(key, _)| key.value.as_str()).filter(|key| test(key)));
     }
 
+    /// Sets what to say of a field that nothing is known of and that resembles none.
+    pub fn say_of_unknown(&mut self, hint: &'static str) {
+        self.of_unknown = Some(hint);
+    }
+
     /// Takes no notice of the fields that were not asked for, because what the map is could not be told.
     pub fn ignore_rest(&mut self) {
         self.unknown = true;
@@ -316,15 +322,16 @@ impl<'a> Fields<'a> {
     /// Reports fields that nothing asked for, and those that were asked for in vain. A missing field
     /// that is there with a slip of the pen is one mistake, not two.
     fn finish(self) {
-        let Fields { cursor, entries, known, mut missing, unknown } = self;
+        let Fields { cursor, entries, known, mut missing, unknown, of_unknown } = self;
         let path = |name| Path(Some(Rc::new((cursor.path.clone(), Segment::Key(name)))));
         for (key, _) in entries.iter().filter(|(key, _)| !unknown && !known.contains(&key.value.as_str())) {
             let message = format!("unknown field `{}`", path(&key.value).to_string().escape_debug());
             let meant = nearest(&key.value, known.iter().copied());
             missing.retain(|name| meant != Some(*name));
-            match meant {
-                Some(name) => cursor.sink.error_with("unknown-field", key.span, message, format!("did you mean `{name}`?")),
-                None => cursor.sink.error("unknown-field", key.span, message),
+            match (meant, of_unknown) {
+                (Some(name), _) => cursor.sink.error_with("unknown-field", key.span, message, format!("did you mean `{name}`?")),
+                (None, Some(hint)) => cursor.sink.error_with("unknown-field", key.span, message, hint),
+                (None, None) => cursor.sink.error("unknown-field", key.span, message),
             }
         }
         for name in missing {

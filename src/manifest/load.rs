@@ -11,6 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 
 use super::node::{Located, Node, Span, Value};
 use super::scalar::Schema;
+use super::secret::Hidden;
 use super::sink::Sink;
 
 /// A file with more bytes is refused. The largest manifests in use are generated custom resource
@@ -37,11 +38,13 @@ pub fn load(bytes: &[u8], file: u32, schema: Schema, sink: &Sink) -> Vec<Node> {
     let mut roots = Vec::new();
     let mut line = 0;
     let left = Cell::new(MAX_VALUES);
+    let mut first = true;
     for document in documents(text).into_iter().take_while(|_| left.get() > 0) {
-        let (hidden, template) = (mentions_secret(document), document.contains("{{"));
+        let (hidden, template) = (Hidden::of(document, schema, first), document.contains("{{"));
         let loader = Loader { file, line, schema, sink, hidden, template, left: &left };
         loader.run(document, &mut roots);
         line += lines(document);
+        first &= only_remarks(document);
     }
     roots
 }
@@ -92,21 +95,15 @@ fn only_directives(text: &str) -> bool {
     text.starts_with('%') && text.lines().all(|line| line.trim().is_empty() || line.starts_with(['%', '#']))
 }
 
+fn only_remarks(text: &str) -> bool {
+    text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+}
+
 /// Counts line breaks as the parser does.
 fn lines(text: &str) -> u32 {
     let bytes = text.as_bytes();
     let breaks = (0..bytes.len()).filter(|&i| bytes[i] == b'\n' || (bytes[i] == b'\r' && bytes.get(i + 1) != Some(&b'\n')));
     breaks.count() as u32
-}
-
-/// Tells whether a document seems to be a Secret, or a part of one that a stray `---` cut off. Its lines
-/// are then not shown, also if it cannot be read; too careful is better than not enough.
-fn mentions_secret(document: &str) -> bool {
-    const KIND: &str = "Secret";
-    let within = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric());
-    let word = |at: usize| !within(document[..at].chars().next_back()) && !within(document[at + KIND.len()..].chars().next());
-    let cut_off = !document.contains("kind");
-    cut_off || document.contains("stringData") || document.match_indices(KIND).any(|(at, _)| word(at))
 }
 
 /// Reads one document.
@@ -116,8 +113,8 @@ struct Loader<'a> {
     line: u32,
     schema: Schema,
     sink: &'a Sink,
-    /// Its lines must not be shown.
-    hidden: bool,
+    /// Those of its lines that must not be shown.
+    hidden: Hidden,
     /// It has the braces that templates have.
     template: bool,
     /// How many more values the file may have.
@@ -157,6 +154,23 @@ struct State {
     open: Vec<Open>,
     anchors: BTreeMap<usize, Anchor>,
     copied: usize,
+}
+
+impl State {
+    /// Returns the way from the root to what is in the innermost open list or map: `spec.containers[0].`
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for open in &self.open {
+            match (&open.node.value, &open.key) {
+                (Value::List(items), _) => path.push_str(&format!("[{}]", items.len())),
+                (_, Some(Key::Name(key))) => path.push_str(&format!(".{}", key.value.escape_debug())),
+                (_, Some(Key::Merge)) => path.push_str(".<<"),
+                (_, None) => {}
+            }
+        }
+        path.push('.');
+        path.trim_start_matches('.').to_owned()
+    }
 }
 
 /// The reading of a document ends here; what is wrong was reported.
@@ -215,7 +229,8 @@ impl Loader<'_> {
                 }
                 state.copied += anchor.cost;
                 if state.copied > ALIAS_BUDGET {
-                    self.error("yaml-alias", span, "aliases copy too much: written out, this document would be huge");
+                    let message = "aliases copy too much: written out, this document would be huge";
+                    self.error_with("yaml-alias", span, message, "write out what is meant, with fewer aliases within one another");
                     return Err(Stop);
                 }
                 let copy = Anchor { node: anchor.node.clone(), cost: anchor.cost, height: anchor.height };
@@ -238,7 +253,7 @@ impl Loader<'_> {
     fn close(&self, state: &mut State, open: Open) -> Result<Option<Node>, Stop> {
         let Open { mut node, merges, anchor, cost, height, .. } = open;
         if let Value::Map(entries) = &mut node.value {
-            self.refuse_duplicates(entries);
+            self.refuse_duplicates(entries, state);
             merge(entries, merges);
         }
         self.put(state, Anchor { node, cost, height }, anchor)
@@ -335,7 +350,7 @@ impl Loader<'_> {
         }
     }
 
-    fn refuse_duplicates(&self, entries: &mut Vec<(Located<String>, Node)>) {
+    fn refuse_duplicates(&self, entries: &mut Vec<(Located<String>, Node)>, state: &State) {
         let mut seen = BTreeSet::new();
         let unique = entries.iter().map(|(key, _)| seen.insert(key.value.as_str())).collect::<Vec<_>>();
         if unique.iter().all(|unique| *unique) {
@@ -343,7 +358,8 @@ impl Loader<'_> {
         }
         for ((key, _), _) in entries.iter().zip(&unique).filter(|(_, unique)| !**unique) {
             let first = entries.iter().find(|(other, _)| other.value == key.value).map_or(0, |(other, _)| other.span.line);
-            self.error_with("duplicate-key", key.span, format!("duplicate key `{}`", key.value), format!("it is already at line {first}"));
+            let message = format!("duplicate key `{}{}`", state.path(), key.value.escape_debug());
+            self.error_with("duplicate-key", key.span, message, format!("it is already at line {first}"));
         }
         let mut unique = unique.into_iter();
         entries.retain(|_| unique.next().unwrap_or(true));
@@ -361,6 +377,9 @@ impl Loader<'_> {
         let hint = match error.info() {
             _ if self.template => TEMPLATE,
             info if info.contains("tab") => "indent with spaces",
+            info if info.contains("quoted scalar") => "close the quote",
+            info if info.contains("expected key") => "indent what belongs together alike",
+            info if info.contains("unknown anchor") => "name what it stands for with `&` before",
             info if info.contains("mapping values") => "put a text that has `: ` in it in quotes",
             info if info.starts_with("unexpected character") => "put a text that begins with this character in quotes",
             _ => return self.error("not-yaml", span, message),
@@ -385,7 +404,7 @@ impl Loader<'_> {
             file: self.file,
             line: self.line + span.start.line() as u32,
             column: span.start.col() as u32 + 1,
-            length: if self.hidden { 0 } else { length },
+            length: if self.hidden.has(span.start.line()) { 0 } else { length },
         }
     }
 }

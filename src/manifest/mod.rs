@@ -13,6 +13,7 @@ pub mod load;
 pub mod node;
 pub mod patch;
 pub mod scalar;
+mod secret;
 pub mod sink;
 pub mod tree;
 

@@ -68,6 +68,23 @@ impl Sink {
         self.errors.get()
     }
 
+    /// Returns where the findings so far point to, as far as they point to lines of these files, and their rules.
+    pub fn spans(&self) -> Vec<(Span, String)> {
+        self.findings.borrow().iter().filter_map(|finding| Some((self.span(finding)?, finding.rule.clone()))).collect()
+    }
+
+    /// Changes findings about lines of these files, or drops those for which `keep` returns false.
+    pub fn revise(&self, keep: impl Fn(Span, &mut Finding) -> bool) {
+        self.findings.borrow_mut().retain_mut(|finding| self.span(finding).is_none_or(|span| keep(span, finding)));
+    }
+
+    fn span(&self, finding: &Finding) -> Option<Span> {
+        let Place { file, line, column, length } = &finding.place;
+        let number = self.files.iter().position(|known| known == file).filter(|_| *line > 0)?;
+        let small = |number: usize| u32::try_from(number).ok();
+        Some(Span { file: small(number)?, line: small(*line)?, column: small(*column)?, length: small(*length)? })
+    }
+
     /// Returns the findings, file by file from top to bottom, each once.
     pub fn into_findings(self) -> Vec<Finding> {
         let mut findings = self.findings.into_inner();

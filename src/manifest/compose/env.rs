@@ -11,6 +11,8 @@ use crate::manifest::{Entry, Tree};
 
 use super::interpolate::{self, Variables};
 
+/// What to do about a file that cannot be reached.
+const INSIDE: &str = "commit the file itself";
 /// The longest value; the kernel takes no longer one.
 const LONGEST: usize = 128 << 10;
 
@@ -24,7 +26,7 @@ pub fn file<'a>(tree: &'a Tree, path: &str, span: Span, sink: &Sink) -> Option<&
     match tree.files.get(path) {
         Some(Entry::File { bytes, .. }) => match std::str::from_utf8(bytes) {
             Ok(text) => return Some(text.strip_prefix('\u{feff}').unwrap_or(text)),
-            Err(_) => sink.error("not-text", span, format!("`{path}` is not UTF-8 text")),
+            Err(_) => sink.error_with("not-text", span, format!("`{path}` is not UTF-8 text"), "save it as UTF-8"),
         },
         other => unreadable(other, path, span, sink),
     }
@@ -35,7 +37,10 @@ pub fn file<'a>(tree: &'a Tree, path: &str, span: Span, sink: &Sink) -> Option<&
 pub fn unreadable(entry: Option<&Entry>, path: &str, span: Span, sink: &Sink) {
     let shown = path.escape_debug();
     match entry {
-        Some(Entry::TooLarge { size }) => sink.error("file-too-large", span, format!("`{shown}` has {size} bytes, more than are read")),
+        Some(Entry::TooLarge { size }) => {
+            let message = format!("`{shown}` has {size} bytes, more than are read");
+            sink.error_with("file-too-large", span, message, "put large files into an image, or into a folder of the host");
+        }
         Some(Entry::Lfs) => {
             sink.error_with(
                 "git-lfs",
@@ -44,18 +49,22 @@ pub fn unreadable(entry: Option<&Entry>, path: &str, span: Span, sink: &Sink) {
                 "fetch it with `git lfs pull`, or commit the file itself",
             );
         }
-        Some(Entry::Submodule) => sink.error("submodule", span, format!("`{shown}` is in a submodule, which is not read")),
+        Some(Entry::Submodule) => {
+            sink.error_with("submodule", span, format!("`{shown}` is in a submodule, which is not read"), INSIDE);
+        }
         Some(Entry::Outside { target }) => {
-            sink.error("outside-link", span, format!("`{shown}` is a symbolic link to `{target}`, which is outside of the repository"));
+            let message = format!("`{shown}` is a symbolic link to `{target}`, which is outside of the repository");
+            sink.error_with("outside-link", span, message, INSIDE);
         }
         Some(Entry::Dangling { target }) => {
-            sink.error("dangling-link", span, format!("`{shown}` is a symbolic link to `{target}`, which does not exist"));
+            let message = format!("`{shown}` is a symbolic link to `{target}`, which does not exist");
+            sink.error_with("dangling-link", span, message, INSIDE);
         }
         _ => sink.error_with(
             "missing-file",
             span,
             format!("there is no file `{shown}` in the application's folder"),
-            "only files of the repository are read",
+            "commit it, or correct the path: only files of the repository are read",
         ),
     }
 }
@@ -90,7 +99,7 @@ pub fn read(text: &str, file: u32, known: &BTreeMap<String, String>, sink: &Sink
         };
         let name = name.trim_end();
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            sink.error("bad-variable", span, "this line is not `NAME=VALUE`");
+            sink.error_with("bad-variable", span, "this line is not `NAME=VALUE`", "begin remarks with `#`");
             continue;
         }
         let mut value = value.trim_start().to_owned();
@@ -121,7 +130,10 @@ pub fn read(text: &str, file: u32, known: &BTreeMap<String, String>, sink: &Sink
                 scope.entry(name.to_owned()).or_insert_with(|| value.clone());
                 read.insert(name.to_owned(), value);
             }
-            Err(problem) => sink.error("bad-variable", span, format!("the value of `{name}` cannot be read: {problem}")),
+            Err(problem) => {
+                let message = format!("the value of `{name}` cannot be read: {problem}");
+                sink.error_with("bad-variable", span, message, "put a value that is to be taken as it is in single quotes");
+            }
         }
     }
     read

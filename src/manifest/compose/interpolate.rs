@@ -14,6 +14,13 @@ const DEEPEST: usize = 20;
 /// before it, would otherwise fill any memory.
 pub const MOST: usize = 16 << 20;
 
+/// The rule of what cannot be put in.
+pub const RULE: &str = "interpolation";
+/// What is said of a variable that must be set.
+const REQUIRED: &str = "is required";
+/// Where a variable comes from.
+const SET: &str = "set it in the repository's `.env` or in the Application's `variables`";
+
 /// What interpolation may see.
 pub struct Variables<'a> {
     values: &'a BTreeMap<String, String>,
@@ -37,8 +44,11 @@ impl<'a> Variables<'a> {
                     self.report(node.span, sink);
                     *text = replaced;
                 }
-                Err(problem) if self.left == 0 => sink.error("too-large", node.span, problem),
-                Err(problem) => sink.error_with("interpolation", node.span, problem, "write `$$` for a dollar sign"),
+                Err(problem) if self.left == 0 => sink.error_with("too-large", node.span, problem, "mount large texts as files"),
+                Err(problem) => {
+                    let hint = if problem.contains(REQUIRED) { SET } else { "write `$$` for a dollar sign" };
+                    sink.error_with(RULE, node.span, problem, hint);
+                }
             },
             Value::List(items) => items.iter_mut().for_each(|item| self.replace(item, sink)),
             Value::Map(entries) => entries.iter_mut().for_each(|(_, value)| self.replace(value, sink)),
@@ -49,12 +59,7 @@ impl<'a> Variables<'a> {
     fn report(&mut self, span: Span, sink: &Sink) {
         for name in std::mem::take(&mut self.missing) {
             let message = format!("the variable `{name}` is not set; it is replaced by nothing");
-            sink.warning(
-                "undefined-variable",
-                span,
-                message,
-                "set it in the repository's `.env` or in `variables`, or give a default: `${NAME:-default}`",
-            );
+            sink.warning("undefined-variable", span, message, format!("{SET}, or give a default: `${{NAME:-default}}`"));
         }
     }
 
@@ -128,7 +133,7 @@ impl<'a> Variables<'a> {
                 None => {
                     let word = self.text(word, depth + 1)?;
                     let word = if word.is_empty() { "it is not set".to_owned() } else { word };
-                    Err(format!("the variable `{name}` is required: {word}"))
+                    Err(format!("the variable `{name}` {REQUIRED}: {word}"))
                 }
             },
             _ => Err(format!("`${{{}}}` is not understood", inner.escape_debug())),

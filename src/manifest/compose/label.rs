@@ -37,7 +37,12 @@ pub fn read(fields: &mut Fields<'_>) -> (BTreeMap<String, String>, Wishes) {
     for (name, value) in scalar::pairs_of(fields, "labels") {
         let value = value.unwrap_or_default();
         if name.value.starts_with("dev.driftless.") || name.value.starts_with("com.docker.compose.") {
-            sink.error("reserved-label", name.span, format!("the label `{}` is reserved: driftless writes it", name.value));
+            sink.error_with(
+                "reserved-label",
+                name.span,
+                format!("the label `{}` is reserved", name.value),
+                "leave it out: driftless writes it",
+            );
             continue;
         }
         match name.value.strip_prefix(PREFIX) {
@@ -66,7 +71,7 @@ impl Wishes {
             }
             "front" => self.front = choice(name, value, &[("true", true), ("false", false)], sink),
             _ if LATER.contains(&wish) => {
-                sink.error("unsupported-label", name.span, format!("the label `{}` is not supported yet", name.value));
+                sink.error_with("unsupported-label", name.span, format!("the label `{}` is not supported yet", name.value), "leave it out");
             }
             _ => {
                 let message = format!("unknown label `{}`", name.value.escape_debug());

@@ -16,7 +16,7 @@ use crate::name::{Kind, Name, ObjectId};
 
 use super::mount::{self, Mounts};
 use super::service::Service;
-use super::{MOST_BYTES, Project, env, label, unknown_name};
+use super::{MOST_BYTES, Project, check, env, label, unknown_name};
 
 /// Variables of one file.
 type Variables = Rc<BTreeMap<String, String>>;
@@ -59,7 +59,8 @@ pub fn lower(project: &Project, variables: &BTreeMap<String, String>, tree: &Tre
         contents: BTreeMap::new(),
     };
     lower.count_writers();
-    cycles(&lower.services, sink);
+    check::cycles(&lower.services, sink);
+    check::shared(&lower.services, project.name.as_str(), sink);
     lower.all()
 }
 
@@ -98,7 +99,6 @@ impl Lower<'_> {
             }
             workloads.insert(id, workload);
         }
-        self.check_names(&workloads);
         let Context { application, revision, installation, settings, .. } = self.context;
         Desired {
             application: application.clone(),
@@ -200,7 +200,7 @@ impl Lower<'_> {
         if replicas > 1 && (service.options.container_name.is_some() || exclusive.iter().any(|it| !matches!(it, Exclusive::Volume(_)))) {
             let span = service.replicas.as_ref().map_or(service.span, |replicas| replicas.span);
             let message = "several replicas cannot have one `container_name`, one `mac_address`, or one port of the host";
-            self.sink.error("not-several", span, message);
+            self.sink.error_with("not-several", span, message, "leave that out, or run one replica");
         }
         let stop_first = !exclusive.is_empty() || alone;
         if stop_first && service.update.start_first == Some(true) {
@@ -366,7 +366,8 @@ impl Lower<'_> {
         let bytes: usize = values.map(|(name, value)| name.len() + value.len()).sum();
         let left = self.left.get().checked_sub(bytes);
         if left.is_none() {
-            self.sink.error("too-large", span, format!("the variables of all services have more than {} MiB together", MOST_BYTES >> 20));
+            let message = format!("the variables of all services have more than {} MiB together", MOST_BYTES >> 20);
+            self.sink.error_with("too-large", span, message, "mount the file instead");
         }
         self.left.set(left.unwrap_or(0));
         left.is_some()
@@ -381,10 +382,12 @@ impl Lower<'_> {
                 let id = self.id(Kind::ComposeService, &name.value);
                 dependencies.extend(id.map(|workload| Dependency { workload, condition: dependency.condition }));
             } else if dependency.required {
-                let message = match known(name) {
-                    true => format!("depends on `{}`, whose profile is not enabled", name.value),
-                    false => format!("depends on `{}`, and there is no such service", name.value.escape_debug()),
-                };
+                if known(name) {
+                    let message = format!("depends on `{}`, whose profile is not enabled", name.value);
+                    self.sink.error_with("missing-service", name.span, message, "enable the profile, or write `required: false`");
+                    continue;
+                }
+                let message = format!("depends on `{}`, and there is no such service", name.value.escape_debug());
                 unknown_name("missing-service", name, message, self.services.keys().copied(), self.sink);
             }
         }
@@ -419,7 +422,8 @@ impl Lower<'_> {
     fn volumes(&self) -> BTreeMap<ObjectId, Volume> {
         let volume = |(name, declared): (&String, &super::Declared<desired::VolumeOptions>)| {
             let Some(id) = self.id(Kind::ComposeVolume, name) else {
-                self.sink.error("bad-name", declared.span, format!("`{}` is no name of a volume", name.escape_debug()));
+                let message = format!("`{}` is no name of a volume", name.escape_debug());
+                self.sink.error_with("bad-name", declared.span, message, "use letters, digits, `-`, `_` and `.`");
                 return None;
             };
             let single_writer = self.writers.get(name) == Some(&1);
@@ -427,56 +431,5 @@ impl Lower<'_> {
             (!declared.external).then_some((id, volume))
         };
         self.project.volumes.iter().filter_map(volume).collect()
-    }
-
-    /// A replica must not have a name that is a service's.
-    fn check_names(&self, workloads: &BTreeMap<ObjectId, Workload>) {
-        let fronts: BTreeSet<String> = self.services.keys().map(|name| format!("{}-{name}", self.project.name)).collect();
-        let mut taken: BTreeSet<&String> = BTreeSet::new();
-        for (id, workload) in workloads {
-            let Some(service) = self.services.get(id.name.as_str()) else { continue };
-            for (what, name) in [("container_name", &workload.template.options.container_name), ("hostname", &workload.template.hostname)] {
-                let Some(name) = name else { continue };
-                if self.services.contains_key(name.as_str()) {
-                    let message = format!("`{what}` `{name}` is also a service's name: it means the one replica then, ready or not");
-                    self.sink.warning("name-of-service", service.span, message, "leave it out");
-                }
-                if what == "container_name" && (fronts.contains(name) || !taken.insert(name)) {
-                    self.sink.error("name-taken", service.span, format!("the container name `{name}` is needed twice"));
-                }
-            }
-        }
-    }
-}
-
-/// Reports services that wait for each other.
-fn cycles(services: &BTreeMap<&str, &Service>, sink: &Sink) {
-    let after = |service: &'_ Service| -> BTreeSet<String> {
-        let names = service.depends_on.iter().map(|dependency| dependency.name.value.as_str()).chain(service.options.shares_network_of());
-        names.filter(|name| services.contains_key(name)).map(str::to_owned).collect()
-    };
-    let mut waits: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut before: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (name, service) in services {
-        let after = after(service);
-        waits.insert(name, after.len());
-        after.into_iter().for_each(|dependency| before.entry(dependency).or_default().push(name));
-    }
-    let mut free: Vec<&str> = waits.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
-    while let Some(name) = free.pop() {
-        waits.remove(name);
-        for next in before.get(name).into_iter().flatten() {
-            if let Some(count) = waits.get_mut(next) {
-                *count -= 1;
-                if *count == 0 {
-                    free.push(next);
-                }
-            }
-        }
-    }
-    if let Some(service) = waits.keys().next().and_then(|name| services.get(name)) {
-        let span = service.depends_on.first().map_or(service.span, |dependency| dependency.name.span);
-        let waiting: Vec<&str> = waits.keys().copied().collect();
-        sink.error("dependency-cycle", span, format!("these services wait for each other, so that none can start: {}", waiting.join(", ")));
     }
 }

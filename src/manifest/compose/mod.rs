@@ -5,6 +5,7 @@
 //! granted: never the environment of this process.
 
 mod attribute;
+mod check;
 mod env;
 mod interpolate;
 mod label;
@@ -13,6 +14,7 @@ mod merge;
 mod mount;
 mod network;
 mod option;
+mod place;
 mod port;
 mod scalar;
 mod service;
@@ -77,7 +79,7 @@ fn unknown_name<'w>(rule: &str, name: &Located<String>, message: String, known: 
     let meant = if sink.errors() < 100 { nearest(&name.value, known) } else { None };
     match meant {
         Some(known) => sink.error_with(rule, name.span, message, format!("did you mean `{known}`?")),
-        None => sink.error(rule, name.span, message),
+        None => sink.error_with(rule, name.span, message, "add it, or correct the name"),
     }
 }
 
@@ -92,6 +94,7 @@ pub fn build(tree: &Tree, files: &[u32], context: &Context, judge: &dyn Judge, s
     Variables::new(&values).replace(&mut root, sink);
     let project = Cursor::new(&root, sink).fields(|fields| decode(fields, name));
     let desired = project.map(|project| lower::lower(&project, &values, tree, context, sink));
+    place::name_fields(&root, sink);
     judge.judge(&[Document { node: &root, written: Some(&written) }], sink);
     desired
 }
@@ -107,10 +110,11 @@ fn document(tree: &Tree, number: u32, sink: &Sink) -> Option<Node> {
     let before = sink.errors();
     let mut documents = load::load(bytes, number, Schema::Yaml12, sink);
     if documents.len() > 1 {
-        sink.error("several-documents", documents[1].span, "a Compose file has one document");
+        let hint = "put each project into a folder of its own";
+        sink.error_with("several-documents", documents[1].span, "a Compose file has one document", hint);
     }
     if documents.is_empty() && sink.errors() == before {
-        sink.error("empty", whole, "the file is empty");
+        sink.error_with("empty", whole, "the file is empty", "write `services`");
     }
     documents.drain(..).next()
 }
@@ -162,7 +166,7 @@ fn decode(fields: &mut Fields<'_>, name: Name) -> Project {
     let services = fields.require("services").map(|field| {
         let entries = field.entries();
         if matches!(&field.node().value, Value::Map(entries) if entries.is_empty()) {
-            field.error("empty", "is empty");
+            field.error_with("empty", "is empty", "write a service, or take the application out");
         }
         entries
     });
@@ -171,7 +175,7 @@ fn decode(fields: &mut Fields<'_>, name: Name) -> Project {
     let project = Project {
         name,
         services: services.collect(),
-        networks: declared(fields, "networks", network),
+        networks: declared(fields, "networks", network_options),
         volumes: declared(fields, "volumes", volume_options),
         configs: sources(fields, "configs"),
         secrets: sources(fields, "secrets"),
@@ -233,27 +237,13 @@ fn map(fields: &mut Fields<'_>, name: &'static str) -> BTreeMap<String, String> 
     scalar::pairs_of(fields, name).into_iter().map(|(name, value)| (name.value, value.unwrap_or_default())).collect()
 }
 
-fn network(fields: &mut Fields<'_>) -> NetworkOptions {
-    let mut ipam = Vec::new();
-    if let Some(field) = fields.get("ipam") {
-        field.fields(|fields| {
-            fields.only("driver", &Value::Text("default".to_owned()), "the engine gives the addresses");
-            fields.refuse(&[("options", "the engine gives the addresses")]);
-            for config in fields.items("config") {
-                config.fields(|fields| {
-                    let part = |fields: &mut Fields<'_>, name: &'static str| Some((name.to_owned(), scalar::text_of(fields, name)?));
-                    ipam.push(["subnet", "ip_range", "gateway"].into_iter().filter_map(|name| part(fields, name)).collect());
-                    fields.refuse(&[("aux_addresses", "addresses cannot be kept free yet")]);
-                });
-            }
-        });
-    }
+fn network_options(fields: &mut Fields<'_>) -> NetworkOptions {
     let options = NetworkOptions {
         driver: scalar::text_of(fields, "driver"),
         driver_opts: map(fields, "driver_opts"),
         internal: scalar::flag_of(fields, "internal"),
         attachable: scalar::flag_of(fields, "attachable"),
-        ipam,
+        ipam: fields.get("ipam").and_then(|field| field.fields(network::ipam)).unwrap_or_default(),
         labels: map(fields, "labels"),
     };
     close(fields, attribute::NETWORK);
@@ -283,12 +273,13 @@ fn sources(fields: &mut Fields<'_>, name: &'static str) -> BTreeMap<String, File
             let sources: Vec<FileSource> = [path, inline, external].into_iter().flatten().collect();
             match sources.len() {
                 0 if !refused => {
-                    entry.sink.error("missing-field", entry.span(), format!("`{}` has neither `file` nor `content`", entry.path()));
+                    let message = format!("`{}` has neither `file` nor `content`", entry.path());
+                    entry.sink.error_with("missing-field", entry.span(), message, "write one of them, or `external: true`");
                 }
                 0 | 1 => {}
                 _ => {
                     let message = format!("`{}` has more than one of `file`, `content` and `external`", entry.path());
-                    entry.sink.error("contradiction", entry.span(), message);
+                    entry.sink.error_with("contradiction", entry.span(), message, "leave one of them");
                 }
             }
             sources.into_iter().next()

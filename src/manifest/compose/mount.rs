@@ -17,6 +17,8 @@ use super::{Declared, FileSource, MOST_BYTES, Project, env, unknown_name};
 
 /// One content has at most so many bytes: it is sent to the engine in one piece.
 const MOST: usize = 16 << 20;
+/// What to do about more.
+const LARGE: &str = "put large files into an image, or into a folder of the host, which is mounted by its absolute path";
 
 /// What mounts are looked up in.
 pub struct Mounts<'a> {
@@ -65,7 +67,8 @@ impl Mounts<'_> {
         }
         found.mounts.sort_by(|a, b| a.target.cmp(&b.target));
         for pair in found.mounts.windows(2).filter(|pair| pair[0].target == pair[1].target) {
-            self.sink.error("duplicate-mount", service.span, format!("two things are mounted at `{}`", pair[0].target));
+            let message = format!("two things are mounted at `{}`", pair[0].target);
+            self.sink.error_with("duplicate-mount", service.span, message, "leave one of them out, or mount it elsewhere");
         }
         found
     }
@@ -93,11 +96,8 @@ impl Mounts<'_> {
                 put(MountSource::Host { path: path.clone(), create: *create }, None, *read_only);
             }
             Source::Bind { path, .. } if path.starts_with('~') => {
-                self.sink.error(
-                    "unsupported-value",
-                    *span,
-                    format!("`{}` is a home folder, and nobody's is meant here", path.escape_debug()),
-                );
+                let message = format!("`{}` is a home folder, and nobody's is meant here", path.escape_debug());
+                self.sink.error_with("unsupported-value", *span, message, "write an absolute path of the host");
             }
             Source::Bind { path, create } => {
                 let Some(relative) = within(path) else {
@@ -166,7 +166,7 @@ impl Mounts<'_> {
     /// Tells whether so many bytes can be delivered in one piece, before they are copied.
     fn fits(&self, bytes: usize, span: Span) -> bool {
         if bytes > MOST {
-            self.sink.error("too-large", span, "these files have more than 16 MiB together");
+            self.sink.error_with("too-large", span, "these files have more than 16 MiB together", LARGE);
         }
         bytes <= MOST
     }
@@ -188,7 +188,10 @@ impl Mounts<'_> {
         self.fits(bytes, span);
         match self.left.get().checked_sub(bytes) {
             Some(left) => self.left.set(left),
-            None => self.sink.error("too-large", span, format!("all delivered files have more than {} MiB together", MOST_BYTES >> 20)),
+            None => {
+                let message = format!("all delivered files have more than {} MiB together", MOST_BYTES >> 20);
+                self.sink.error_with("too-large", span, message, LARGE);
+            }
         }
         let id = content::id(&content, self.key);
         contents.entry(id.clone()).or_insert(content);
@@ -213,11 +216,8 @@ impl Mounts<'_> {
             External::Folder { path, files } => match files.get(&name.value) {
                 Some(Ok(secret)) => Some(secret.clone()),
                 Some(Err(reason)) => {
-                    sink.error(
-                        "unreadable-file",
-                        name.span,
-                        format!("{kind} `{shown}` is external, and `{path}/{shown}` cannot be read: {reason}"),
-                    );
+                    let message = format!("{kind} `{shown}` is external, and `{path}/{shown}` cannot be read: {reason}");
+                    sink.error_with("unreadable-file", name.span, message, "let the user who runs driftless read it");
                     None
                 }
                 None => {
@@ -261,6 +261,12 @@ impl Mounts<'_> {
             FileSource::Inline(text) => Some(text.clone().into_bytes()),
             FileSource::Path(path) => match within(&path.value).map(|relative| (self.tree.files.get(&relative), relative)) {
                 Some((Some(Entry::File { bytes, .. }), _)) => Some(bytes.clone()),
+                Some((None, relative)) => {
+                    let message = format!("there is no file `{}` in the application's folder", relative.escape_debug());
+                    let hint = "commit it, or keep it on the host: `external: true`, and `secretsFolder` in the Application";
+                    self.sink.error_with("missing-file", path.span, message, hint);
+                    None
+                }
                 Some((entry, relative)) => {
                     env::unreadable(entry, &relative, path.span, self.sink);
                     None

@@ -1,13 +1,56 @@
 //! The networks of a service: their names on the host, what it is called on them, whose it shares.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
 
 use crate::desired::field;
-use crate::manifest::node::Located;
+use crate::manifest::cursor::{Cursor, Fields};
+use crate::manifest::node::{Located, Value};
 
 use super::lower::Lower;
 use super::service::Service;
-use super::unknown_name;
+use super::{scalar, unknown_name};
+
+/// Reads the addresses that a network shall have.
+pub(super) fn ipam(fields: &mut Fields<'_>) -> Vec<BTreeMap<String, String>> {
+    fields.only("driver", &Value::Text("default".to_owned()), "the engine gives the addresses");
+    fields.refuse(&[("options", "the engine gives the addresses")]);
+    let config = |config: Cursor<'_>| {
+        config.fields(|fields| {
+            let subnet = checked(fields, "subnet", "an IPv4 network", "10.1.2.0/24", |text| text.parse::<Ipv4Net>().ok());
+            let within = |network: &Ipv4Net| subnet.as_ref().is_none_or(|(_, subnet)| subnet.contains(network));
+            let range = checked(fields, "ip_range", "an IPv4 network within the subnet", "10.1.2.128/25", |text| {
+                text.parse::<Ipv4Net>().ok().filter(within)
+            });
+            let gateway = checked(fields, "gateway", "an IPv4 address within the subnet", "10.1.2.1", |text| {
+                text.parse::<Ipv4Addr>().ok().filter(|address| within(&Ipv4Net::from(*address)))
+            });
+            fields.refuse(&[("aux_addresses", "addresses cannot be kept free yet")]);
+            let names = [("subnet", subnet.map(|it| it.0)), ("ip_range", range.map(|it| it.0)), ("gateway", gateway.map(|it| it.0))];
+            names.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?))).collect()
+        })
+    };
+    fields.items("config").into_iter().filter_map(config).collect()
+}
+
+/// Returns a text and what it means; one that means nothing is refused.
+fn checked<T>(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    wanted: &str,
+    example: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<(String, T)> {
+    let field = fields.get(name)?;
+    let text = scalar::text(&field)?.value;
+    let value = read(&text);
+    if value.is_none() {
+        field.error_with("bad-address", format!("is not {wanted}: `{}`", text.escape_debug()), format!("write it as `{example}`"));
+    }
+    Some((text, value?))
+}
 
 impl Lower<'_> {
     /// Returns a network's name on the host.
@@ -24,7 +67,7 @@ impl Lower<'_> {
     pub(super) fn endpoints(&self, service: &Service) -> Vec<(String, BTreeSet<String>)> {
         if service.options.network_mode.is_some() {
             if let Some((name, _)) = service.networks.first() {
-                self.sink.error("contradiction", name.span, "`networks` contradicts `network_mode`");
+                self.sink.error_with("contradiction", name.span, "`networks` contradicts `network_mode`", "leave one of them out");
             }
             return Vec::new();
         }
@@ -59,7 +102,7 @@ impl Lower<'_> {
     pub(super) fn macs(&self, service: &Service) -> BTreeMap<String, String> {
         if service.options.network_mode.is_some() {
             if let Some(mac) = &service.mac {
-                self.sink.error("contradiction", mac.span, "`mac_address` contradicts `network_mode`");
+                self.sink.error_with("contradiction", mac.span, "`mac_address` contradicts `network_mode`", "leave one of them out");
             }
             return BTreeMap::new();
         }
@@ -72,7 +115,8 @@ impl Lower<'_> {
         if let Some(mac) = &service.mac
             && macs.insert(self.network_name(first), mac.value.clone()).is_some_and(|other| other != mac.value)
         {
-            self.sink.error("contradiction", mac.span, format!("`mac_address` contradicts that of network `{first}`"));
+            let message = format!("`mac_address` contradicts that of network `{first}`");
+            self.sink.error_with("contradiction", mac.span, message, "leave one of them out");
         }
         macs
     }
@@ -80,7 +124,7 @@ impl Lower<'_> {
     /// A replica in the network namespace of another has what that one has, and nothing of its own.
     pub(super) fn check_shared_network(&self, service: &Service) {
         let Some(name) = service.options.shares_network_of() else { return };
-        let error = |message: String| self.sink.error("shared-network", service.span, message);
+        let error = |message: String, hint: &str| self.sink.error_with("shared-network", service.span, message, hint);
         match self.services.get(name) {
             None => {
                 let message = format!("it shares the network of `{}`, and there is no such service", name.escape_debug());
@@ -88,10 +132,12 @@ impl Lower<'_> {
                 unknown_name("missing-service", &name, message, self.services.keys().copied(), self.sink);
             }
             Some(owner) if owner.replicas.as_ref().is_some_and(|replicas| replicas.value != 1) => {
-                error(format!("it shares the network of `{name}`, which must have exactly one replica for that"));
+                let message = format!("it shares the network of `{name}`, which must have exactly one replica for that");
+                error(message, "let that one have one replica, or put both on a network");
             }
             Some(owner) if owner.options.network_mode.is_some() => {
-                error(format!("it shares the network of `{name}`, which has none of its own: name the one whose network it is"));
+                let message = format!("it shares the network of `{name}`, which has none of its own");
+                error(message, "name the one whose network it is");
             }
             Some(_) => {}
         }
@@ -108,7 +154,7 @@ impl Lower<'_> {
             ("uts", options.uts.is_some()),
         ] {
             if is_written {
-                error(format!("`{attribute}` belongs to `{name}`, whose network it shares"));
+                error(format!("`{attribute}` belongs to `{name}`, whose network it shares"), "write it there");
             }
         }
     }

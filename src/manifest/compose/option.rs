@@ -53,7 +53,14 @@ fn network_mode(fields: &mut Fields<'_>) -> Option<String> {
     let shared = fields.get("network_mode").and_then(|field| scalar::text(&field)).filter(|text| text.value.starts_with("service:"));
     match shared {
         Some(text) => Some(text.value),
-        None => mode(fields, "network_mode", &["host", "none", "service:NAME"], &["bridge"]),
+        None => {
+            let mode = mode(fields, "network_mode", &["host", "none", "service:NAME"], &["bridge"]);
+            if let Some(field) = fields.get("network_mode").filter(|_| mode.is_none()) {
+                let message = format!("`{}`: the service is on the project's own network, not on the engine's `bridge`", field.path());
+                field.sink.warning("ignored", field.node().span, message, "leave it out: on `bridge` nobody finds a service by its name");
+            }
+            mode
+        }
     }
 }
 
@@ -71,7 +78,8 @@ fn container_name(fields: &mut Fields<'_>) -> Option<String> {
     let text = scalar::text(&field)?.value;
     let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     if text.len() < 2 || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) || !text.chars().all(valid) {
-        field.error("bad-name", format!("is no name that the engine takes: `{}`", text.escape_debug()));
+        let hint = "use two or more letters, digits, `_`, `.` and `-`, and begin with a letter or digit";
+        field.error_with("bad-name", format!("is no name that the engine takes: `{}`", text.escape_debug()), hint);
     }
     Some(text)
 }
@@ -102,7 +110,8 @@ fn healthcheck(fields: &mut Fields<'_>) -> Healthcheck {
             Value::List(_) => {
                 let words: Vec<String> = scalar::texts(&field).into_iter().map(|word| word.value).collect();
                 if !matches!(words.first().map(String::as_str), Some("NONE" | "CMD" | "CMD-SHELL") | None) {
-                    field.error("unsupported-value", "must begin with `CMD`, `CMD-SHELL` or `NONE`");
+                    let hint = "put `CMD` before a command and its arguments, or `CMD-SHELL` before a line for a shell";
+                    field.error_with("unsupported-value", "must begin with `CMD`, `CMD-SHELL` or `NONE`", hint);
                 }
                 words
             }

@@ -89,7 +89,7 @@ pub fn cores(cursor: &Cursor<'_>) -> Option<u64> {
     let text = text(cursor)?.value;
     let cores = text.parse::<f64>().ok().filter(|cores| *cores >= 0.0 && *cores < 1e6);
     if cores.is_none() {
-        cursor.error("bad-number", format!("is not a number of cores: `{}`", text.escape_debug()));
+        cursor.error_with("bad-number", format!("is not a number of cores: `{}`", text.escape_debug()), "write it as `0.5` or `2`");
     }
     cores.map(|cores| (cores * 1e9).round() as u64)
 }
@@ -181,7 +181,7 @@ pub fn command(cursor: &Cursor<'_>) -> Option<Vec<String>> {
         _ => match words(&text(cursor)?.value) {
             Ok(words) => Some(words),
             Err(problem) => {
-                cursor.error("bad-command", format!("cannot be split into words: {problem}"));
+                cursor.error_with("bad-command", format!("cannot be split into words: {problem}"), "write it as a list of words");
                 None
             }
         },

@@ -197,6 +197,7 @@ pub fn close(fields: &mut Fields<'_>, table: &[attribute::Attribute]) {
     fields.refuse(&attribute::refused(table));
     fields.ignore(&attribute::ignored(table));
     fields.ignore_where(|name| name.starts_with("x-"));
+    fields.say_of_unknown("the Compose specification has no such attribute here; names that begin with `x-` are yours");
 }
 
 fn build(fields: &mut Fields<'_>, service: &Service) {
@@ -243,7 +244,7 @@ fn working_dir(fields: &mut Fields<'_>) -> Option<String> {
     let field = fields.get("working_dir")?;
     let text = scalar::text(&field)?.value;
     if !text.starts_with('/') {
-        field.error("bad-path", format!("must be an absolute path, but is `{}`", text.escape_debug()));
+        field.error_with("bad-path", format!("must be an absolute path, but is `{}`", text.escape_debug()), "begin it with `/`");
     }
     Some(text)
 }
@@ -341,7 +342,7 @@ struct Deploy {
 fn deploy(fields: &mut Fields<'_>) -> Deploy {
     let Some(field) = fields.get("deploy") else { return Deploy::default() };
     let decode = |fields: &mut Fields<'_>| {
-        fields.only("mode", &Value::Text("replicated".to_owned()), "the number of replicas is fixed");
+        fields.only("mode", &Value::Text("replicated".to_owned()), "on one host every mode comes to a number: write `replicas`");
         let (resources, pids) = fields.get("resources").and_then(|field| field.fields(deploy_resources)).unwrap_or_default();
         let deploy = Deploy {
             replicas: count(fields, "replicas"),
@@ -366,7 +367,8 @@ fn replicas(fields: &mut Fields<'_>, deploy: Option<Located<u32>>) -> Option<Loc
     let scale = count(fields, "scale");
     match (&scale, &deploy) {
         (Some(scale), Some(deploy)) if scale.value != deploy.value => {
-            fields.cursor().sink.error("contradiction", scale.span, "`scale` contradicts `deploy.replicas`");
+            let message = "`scale` contradicts `deploy.replicas`";
+            fields.cursor().sink.error_with("contradiction", scale.span, message, "leave one of them out");
         }
         _ => {}
     }

@@ -151,14 +151,14 @@ volumes: { data: }
         "compose.yaml:5:17: `services.web.privileged` must be true or false, but is",
         "compose.yaml:6:5: `services.web.cpu_quota` is not supported -> write `deploy.resources` instead",
         "compose.yaml:7:19: `services.web.network_mode` cannot be `container:db`; supported: `host`, `none`, `service:NAME`",
-        "compose.yaml:8:18: depends on `dp`, and there is no such service -> did you mean `db`?",
-        "compose.yaml:9:15: there is no volume `dat` in `volumes` at the top -> did you mean `data`?",
+        "compose.yaml:8:18: `services.web.depends_on[0]`: depends on `dp`, and there is no such service -> did you mean `db`?",
+        "compose.yaml:9:15: `services.web.volumes[0]`: there is no volume `dat` in `volumes` at the top -> did you mean `data`?",
         "compose.yaml:9:26: `services.web.volumes[1]` is a volume without a name, which is not supported",
         "compose.yaml:10:13: `services.web.ports[0]` has the protocol `sctp`; supported: `tcp`, `udp`",
         "`services.web.deploy.replicas` must be a whole number, but is",
         "`services.web.deploy.update_config.max_failure_ratio` is supported with the value 0 only, but is `0.5`",
         "compose.yaml:13:12: `services.db.build` is not supported without `image`: images are built elsewhere",
-        "these services wait for each other, so that none can start: loop-a, loop-b",
+        "these services wait for each other, so that none can start: `loop-a` -> `loop-b` -> `loop-a`",
         "the variable `X` is required: no X",
         "a `$` is followed by no name",
     ] {
@@ -185,12 +185,12 @@ fn the_network_of_another_service_comes_with_all_that_belongs_to_it() {
 ",
     );
     for line in [
-        "compose.yaml:3:3: it shares the network of `two`, which must have exactly one replica for that",
-        "compose.yaml:3:3: `hostname` belongs to `two`, whose network it shares",
-        "compose.yaml:3:3: `ports` belongs to `two`, whose network it shares",
-        "compose.yaml:3:3: `dns` belongs to `two`, whose network it shares",
-        "compose.yaml:4:3: it shares the network of `twoo`, and there is no such service -> did you mean `two`?",
-        "compose.yaml:5:3: it shares the network of `app`, which has none of its own: name the one whose network it is",
+        "compose.yaml:3:3: `services.app`: it shares the network of `two`, which must have exactly one replica for that",
+        "compose.yaml:3:3: `services.app`: `hostname` belongs to `two`, whose network it shares",
+        "compose.yaml:3:3: `services.app`: `ports` belongs to `two`, whose network it shares",
+        "compose.yaml:3:3: `services.app`: `dns` belongs to `two`, whose network it shares",
+        "compose.yaml:4:3: `services.far`: it shares the network of `twoo`, and there is no such service -> did you mean `two`?",
+        "compose.yaml:5:3: `services.next`: it shares the network of `app`, which has none of its own -> name the one whose network it is",
     ] {
         assert!(found.contains(line), "{line}\n\n{found}");
     }
@@ -251,7 +251,7 @@ networks: { back: , front: }
         "`services.web.deploy.rollback_config.failure_action` is supported with the value `pause` only",
         "`services.web.deploy.restart_policy.delay` is supported with the value 0 only, but is `5s`",
         "`services.web.deploy.restart_policy.window` is supported with the value 0 only, but is `1m`",
-        "compose.yaml:9:52: `mac_address` contradicts `network_mode`",
+        "compose.yaml:9:52: `services.db.mac_address`: `mac_address` contradicts `network_mode`",
     ] {
         assert!(found.contains(line), "{line}\n\n{found}");
     }
@@ -283,13 +283,14 @@ configs: { app: { external: true } }
     let refused = |external| lines(&with(external).expect_err("refused"));
     assert_eq!(
         refused(folder(&[("db", Ok("x")), ("app", Err("permission denied"))])),
-        "compose.yaml:2:12: secret `db-2` is external, and there is no file `/etc/secrets/db-2` -> there, each config and secret \
+        "compose.yaml:2:12: `secrets.db`: secret `db-2` is external, and there is no file `/etc/secrets/db-2` -> there, each config and secret \
          that is not in the repository is one file\n\
-         compose.yaml:3:12: config `app` is external, and `/etc/secrets/app` cannot be read: permission denied\n"
+         compose.yaml:3:12: `configs.app`: config `app` is external, and `/etc/secrets/app` cannot be read: permission denied -> let \
+         the user who runs driftless read it\n"
     );
     assert!(refused(External::Nowhere).contains("names no folder for it -> write `secretsFolder: FOLDER` in the Application"));
     let unknown = with(External::Unknown).expect("only looked at");
-    assert!(lines(&unknown.findings).contains("note: secret `db-2` is external: whether the host has it is not known here"));
+    assert!(lines(&unknown.findings).contains("note: `secrets.db`: secret `db-2` is external: whether the host has it is not known here"));
 }
 
 #[test]

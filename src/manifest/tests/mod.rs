@@ -2,6 +2,7 @@
 
 mod bad;
 mod compose;
+mod compose_bad;
 mod compose_hostile;
 mod hostile;
 mod login;

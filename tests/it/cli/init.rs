@@ -17,12 +17,20 @@ fn a_folder_with_a_compose_file_is_enough() {
     Wrote `.driftless.yaml`.
     ------- stderr -------
     warning[policy/no-readiness]: service `web` has no `healthcheck`: unless its image has one, that it runs is all that is known before it is given connections
-    --> compose.yaml:2:3
-     = hint: ask, as in `healthcheck: { test: [CMD, curl, --fail, http://127.0.0.1:8080/ready] }`
+     --> compose.yaml:2:3
+      |
+    2 |   web:
+      |   ^^^
+      |
+      = hint: ask, as in `healthcheck: { test: [CMD, curl, --fail, http://127.0.0.1:8080/ready] }`
 
     warning[policy/no-memory-limit]: service `web` has no memory limit: a leak takes the memory of the whole host
-    --> compose.yaml:2:3
-     = hint: write one, as in `deploy: { resources: { limits: { memory: 128m } } }`
+     --> compose.yaml:2:3
+      |
+    2 |   web:
+      |   ^^^
+      |
+      = hint: write one, as in `deploy: { resources: { limits: { memory: 128m } } }`
 
     2 warnings
 
@@ -83,12 +91,20 @@ fn a_clone_is_deployed_from_where_it_was_cloned_from() {
       #   tokenFile: /etc/driftless/token
     ------- stderr -------
     warning[policy/no-readiness]: service `web` has no `healthcheck`: unless its image has one, that it runs is all that is known before it is given connections
-    --> shop/deploy/docker-compose.yml:2:3
-     = hint: ask, as in `healthcheck: { test: [CMD, curl, --fail, http://127.0.0.1:8080/ready] }`
+     --> shop/deploy/docker-compose.yml:2:3
+      |
+    2 |   web:
+      |   ^^^
+      |
+      = hint: ask, as in `healthcheck: { test: [CMD, curl, --fail, http://127.0.0.1:8080/ready] }`
 
     warning[policy/no-memory-limit]: service `web` has no memory limit: a leak takes the memory of the whole host
-    --> shop/deploy/docker-compose.yml:2:3
-     = hint: write one, as in `deploy: { resources: { limits: { memory: 128m } } }`
+     --> shop/deploy/docker-compose.yml:2:3
+      |
+    2 |   web:
+      |   ^^^
+      |
+      = hint: write one, as in `deploy: { resources: { limits: { memory: 128m } } }`
 
     2 warnings
 
@@ -101,12 +117,20 @@ fn a_clone_is_deployed_from_where_it_was_cloned_from() {
     {"document":"# A Compose project, deployed by `driftless agent`. Every field: docs/reference.md, Application.\napiVersion: driftless.dev/v1\nkind: Application\nmetadata:\n  name: shop\nspec:\n  repo: https://git.example/acme/shop.git\n  ref: trunk\n  path: deploy\n  mode: auto          # manual: changes wait for `driftless apply`; observe: only looks\n  # auth:             # if the repository is private\n  #   tokenFile: /etc/driftless/token\n","file":null,"findings":[{"column":3,"file":"shop/deploy/docker-compose.yml","hint":"ask, as in `healthcheck: { test: [CMD, curl, --fail, http://127.0.0.1:8080/ready] }`","line":2,"message":"service `web` has no `healthcheck`: unless its image has one, that it runs is all that is known before it is given connections","rule":"policy/no-readiness","severity":"warning"},{"column":3,"file":"shop/deploy/docker-compose.yml","hint":"write one, as in `deploy: { resources: { limits: { memory: 128m } } }`","line":2,"message":"service `web` has no memory limit: a leak takes the memory of the whole host","rule":"policy/no-memory-limit","severity":"warning"}],"version":1}
     ------- stderr -------
     warning[policy/no-readiness]: service `web` has no `healthcheck`: unless its image has one, that it runs is all that is known before it is given connections
-    --> shop/deploy/docker-compose.yml:2:3
-     = hint: ask, as in `healthcheck: { test: [CMD, curl, --fail, http://127.0.0.1:8080/ready] }`
+     --> shop/deploy/docker-compose.yml:2:3
+      |
+    2 |   web:
+      |   ^^^
+      |
+      = hint: ask, as in `healthcheck: { test: [CMD, curl, --fail, http://127.0.0.1:8080/ready] }`
 
     warning[policy/no-memory-limit]: service `web` has no memory limit: a leak takes the memory of the whole host
-    --> shop/deploy/docker-compose.yml:2:3
-     = hint: write one, as in `deploy: { resources: { limits: { memory: 128m } } }`
+     --> shop/deploy/docker-compose.yml:2:3
+      |
+    2 |   web:
+      |   ^^^
+      |
+      = hint: write one, as in `deploy: { resources: { limits: { memory: 128m } } }`
 
     2 warnings
 
@@ -142,12 +166,20 @@ fn what_cannot_be_guessed_is_said() {
     Wrote `b.yaml`.
     ------- stderr -------
     warning[policy/no-readiness]: service `web` has no `healthcheck`: unless its image has one, that it runs is all that is known before it is given connections
-    --> many/b/compose.yaml:2:3
-     = hint: ask, as in `healthcheck: { test: [CMD, curl, --fail, http://127.0.0.1:8080/ready] }`
+     --> many/b/compose.yaml:2:3
+      |
+    2 |   web:
+      |   ^^^
+      |
+      = hint: ask, as in `healthcheck: { test: [CMD, curl, --fail, http://127.0.0.1:8080/ready] }`
 
     warning[policy/no-memory-limit]: service `web` has no memory limit: a leak takes the memory of the whole host
-    --> many/b/compose.yaml:2:3
-     = hint: write one, as in `deploy: { resources: { limits: { memory: 128m } } }`
+     --> many/b/compose.yaml:2:3
+      |
+    2 |   web:
+      |   ^^^
+      |
+      = hint: write one, as in `deploy: { resources: { limits: { memory: 128m } } }`
 
     2 warnings
 
@@ -160,16 +192,28 @@ fn what_cannot_be_guessed_is_said() {
     Wrote `bad.yaml`.
     ------- stderr -------
     warning[policy/no-readiness]: service `web` has no `healthcheck`: unless its image has one, that it runs is all that is known before it is given connections
-    --> bad/compose.yaml:2:3
-     = hint: ask, as in `healthcheck: { test: [CMD, curl, --fail, http://127.0.0.1:8080/ready] }`
+     --> bad/compose.yaml:2:3
+      |
+    2 |   web:
+      |   ^^^
+      |
+      = hint: ask, as in `healthcheck: { test: [CMD, curl, --fail, http://127.0.0.1:8080/ready] }`
 
     warning[policy/no-memory-limit]: service `web` has no memory limit: a leak takes the memory of the whole host
-    --> bad/compose.yaml:2:3
-     = hint: write one, as in `deploy: { resources: { limits: { memory: 128m } } }`
+     --> bad/compose.yaml:2:3
+      |
+    2 |   web:
+      |   ^^^
+      |
+      = hint: write one, as in `deploy: { resources: { limits: { memory: 128m } } }`
 
     error[unknown-field]: unknown field `services.web.imgae`
-    --> bad/compose.yaml:3:5
-     = hint: did you mean `image`?
+     --> bad/compose.yaml:3:5
+      |
+    3 |     imgae: example/web:1
+      |     ^^^^^
+      |
+      = hint: did you mean `image`?
 
     1 error, 2 warnings
 

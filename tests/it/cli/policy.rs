@@ -17,8 +17,12 @@ fn a_denial_has_its_line_and_the_level_decides() {
     place.write("deploy/compose.yaml", POD);
     assert_snapshot!(place.run(&["check", "deploy", "--enforce", "baseline"]), @r#"
     error[policy/privileged-container]: service `web` is privileged: it can do to the host whatever root can
-    --> deploy/compose.yaml:4:17
-     = hint: leave it out, and add the one capability that is needed in `cap_add`
+     --> deploy/compose.yaml:4:17
+      |
+    4 |     privileged: true
+      |                 ^^^^
+      |
+      = hint: leave it out, and add the one capability that is needed in `cap_add`
 
     1 error
     ------- stderr -------
@@ -48,8 +52,12 @@ fn a_policy_that_is_no_rego_refuses_with_its_place() {
       = hint: mend the rule, and try it with `driftless policy test`; until then nothing new is applied
 
     warning[policy/privileged-container]: service `web` is privileged: it can do to the host whatever root can
-    --> deploy/compose.yaml:4:17
-     = hint: leave it out, and add the one capability that is needed in `cap_add`
+     --> deploy/compose.yaml:4:17
+      |
+    4 |     privileged: true
+      |                 ^^^^
+      |
+      = hint: leave it out, and add the one capability that is needed in `cap_add`
 
     1 error, 1 warning
     ------- stderr -------
