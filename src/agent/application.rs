@@ -344,17 +344,17 @@ impl App {
         if let Some(why) = &self.unpublished {
             return format!("what is served cannot be published, the last state is served on: {why}");
         }
-        if let Some(refused) = &self.refused {
-            return format!("refused: {} in the manifests", severities(&refused.findings));
-        }
-        if let Some(reason) = rolled_back {
-            return format!("rolled back: {reason}");
-        }
-        if let Some(suspended) = &self.reconciler.observed().record.suspended {
-            return format!("suspended since {}", suspended.at);
-        }
-        if let Some(trouble) = &self.trouble {
-            return trouble.messages.join(": ");
+        let stays = match (&self.refused, rolled_back, &self.reconciler.observed().record.suspended) {
+            (Some(refused), _, _) => Some(format!("refused: {} in the manifests", severities(&refused.findings))),
+            (None, Some(reason), _) => Some(format!("rolled back: {reason}")),
+            (None, None, Some(suspended)) => Some(format!("suspended since {}", suspended.at)),
+            (None, None, None) => None,
+        };
+        // Whoever waits for Git to mend what stays has to know that Git is not heard.
+        let unheard = self.trouble.as_ref().map(|trouble| trouble.messages.join(": "));
+        let words: Vec<String> = stays.into_iter().chain(unheard).collect();
+        if !words.is_empty() {
+            return words.join("; ");
         }
         let Some(plan) = &self.plan else { return "not looked at yet".to_owned() };
         if let Some(workload) = plan.workloads.iter().find(|workload| workload.health == health && health != Health::Healthy) {
@@ -552,6 +552,18 @@ mod tests {
         );
         assert!(app.refused.is_none());
         assert_eq!((app.last_seen(), kept(&app)), (Some("r2"), Ok(Some("r2".to_owned()))));
+    }
+
+    #[test]
+    fn what_stays_is_said_together_with_why_git_is_not_heard() {
+        let mut app = app(Record::default());
+        let revision = Revision { id: "r1".to_owned(), summary: String::new(), committed: None };
+        let findings = vec![Finding::error("rule", crate::finding::Place::file("app.yaml"), "no")];
+        app.take(&HEAD, Loaded::Read { revision, findings, desired: None, print: None, external: String::new() });
+        app.take(&HEAD, Loaded::Failed(trouble()));
+        assert_eq!(app.status(&BTreeMap::new()).message, "refused: 1 error in the manifests; gone");
+        app.take(&HEAD, Loaded::Unchanged);
+        assert_eq!(app.status(&BTreeMap::new()).message, "refused: 1 error in the manifests");
     }
 
     #[test]
