@@ -83,6 +83,36 @@ pub struct Container {
     pub pre_stop: Option<Hook>,
 }
 
+impl Container {
+    /// Returns a container that runs an image as the image says, and pulls it if the host does not have it.
+    pub fn new(name: Name, image: impl Into<String>) -> Self {
+        Container {
+            name,
+            image: image.into(),
+            pull: PullPolicy::IfNotPresent,
+            command: None,
+            args: None,
+            working_dir: None,
+            env: BTreeMap::new(),
+            mounts: Vec::new(),
+            named_ports: BTreeMap::new(),
+            resources: Resources::default(),
+            user: None,
+            groups: Vec::new(),
+            read_only: false,
+            privileged: false,
+            no_new_privileges: false,
+            cap_add: Vec::new(),
+            cap_drop: Vec::new(),
+            tty: false,
+            stdin: false,
+            probes: Probes::default(),
+            post_start: None,
+            pre_stop: None,
+        }
+    }
+}
+
 /// When an image is pulled (Kubernetes `imagePullPolicy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PullPolicy {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::desired::{
-    Backend, Container, Desired, Front, Goal, Identity, Installation, Layout, OnFailure, PullPolicy, Resources, Restart, Service,
-    ServicePort, Settings, Spec, Strategy, Template, Workload,
+    Backend, Container, Desired, Front, Goal, Identity, Installation, Layout, OnFailure, Restart, Service, ServicePort, Settings, Spec,
+    Strategy, Template, Workload,
 };
 use crate::finding::Place;
 use crate::hash::Key;
@@ -34,30 +34,7 @@ fn installation() -> Installation {
 }
 
 fn workload(text: &str, replicas: u32) -> Workload {
-    let container = Container {
-        name: name("app"),
-        image: "app:1".to_owned(),
-        pull: PullPolicy::IfNotPresent,
-        command: None,
-        args: None,
-        working_dir: None,
-        env: BTreeMap::new(),
-        mounts: Vec::new(),
-        named_ports: BTreeMap::new(),
-        resources: Resources::default(),
-        user: None,
-        groups: Vec::new(),
-        read_only: false,
-        privileged: false,
-        no_new_privileges: false,
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        tty: false,
-        stdin: false,
-        probes: Default::default(),
-        post_start: None,
-        pre_stop: None,
-    };
+    let container = Container::new(name("app"), "app:1");
     let template = Template {
         containers: vec![container],
         networks: vec!["driftless-abc".to_owned()],

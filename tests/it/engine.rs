@@ -12,8 +12,8 @@ use bollard::query_parameters::{
     ImportImageOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
 };
 use driftless::desired::{
-    Container, Content, ContentFile, ContentId, Desired, Front, Goal, Identity, Installation, Layout, Network, OnFailure, PullPolicy,
-    Resources, Restart, Secret, Settings, Spec, Strategy, Template, Volume, Workload,
+    Container, Content, ContentFile, ContentId, Desired, Front, Goal, Identity, Installation, Layout, Network, OnFailure, Restart, Secret,
+    Settings, Spec, Strategy, Template, Volume, Workload,
 };
 use driftless::docker::Docker;
 use driftless::finding::Place;
@@ -284,30 +284,7 @@ impl Bench {
 
 /// Returns a container of the test image.
 pub fn container() -> Container {
-    Container {
-        name: Name::try_from("app").expect("a name"),
-        image: IMAGE.to_owned(),
-        pull: PullPolicy::IfNotPresent,
-        command: None,
-        args: None,
-        working_dir: None,
-        env: BTreeMap::new(),
-        mounts: Vec::new(),
-        named_ports: BTreeMap::new(),
-        resources: Resources::default(),
-        user: None,
-        groups: Vec::new(),
-        read_only: false,
-        privileged: false,
-        no_new_privileges: false,
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        tty: false,
-        stdin: false,
-        probes: Default::default(),
-        post_start: None,
-        pre_stop: None,
-    }
+    Container::new(Name::try_from("app").expect("a name"), IMAGE)
 }
 
 impl Drop for Bench {

@@ -219,28 +219,12 @@ fn container(asked: &Deployment, mounts: Vec<Mount>) -> Container {
         failure_threshold: 3,
     });
     Container {
-        name: name("main"),
-        image: asked.image.clone(),
         pull: asked.pull,
-        command: None,
-        args: None,
-        working_dir: None,
         env: asked.env.iter().cloned().collect(),
         mounts,
-        named_ports: BTreeMap::new(),
         resources: asked.resources,
-        user: None,
-        groups: Vec::new(),
-        read_only: false,
-        privileged: false,
-        no_new_privileges: false,
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        tty: false,
-        stdin: false,
         probes: Probes { readiness, ..Probes::default() },
-        post_start: None,
-        pre_stop: None,
+        ..Container::new(name("main"), asked.image.clone())
     }
 }
 
