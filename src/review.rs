@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::desired::{Amount, Desired, Exclusive, Mode, Strategy, Workload};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::name::{Name, ObjectId};
 use crate::plan::{Change, ChangeAction, Plan};
 use crate::report::word::least_available;
@@ -43,6 +43,7 @@ pub fn application(name: &Name, folder: &str, base: Option<Read>, head: Option<R
         folder: folder.to_owned(),
         answer: None,
         findings: Vec::new(),
+        known: 0,
         unchanged: 0,
         interruptions: Vec::new(),
         caveats: Vec::new(),
@@ -56,7 +57,13 @@ pub fn application(name: &Name, folder: &str, base: Option<Read>, head: Option<R
         Ok(desired) => &desired.findings,
         Err(findings) => findings,
     };
-    reviewed.findings = found.iter().map(|finding| rooted(folder, finding)).collect();
+    let before = match &base {
+        Some(Ok(desired)) => desired.findings.as_slice(),
+        _ => &[],
+    };
+    let new = new(before, found);
+    reviewed.known = found.len() - new.len();
+    reviewed.findings = new.into_iter().map(|finding| rooted(folder, finding)).collect();
     let Ok(head) = head else { return reviewed };
     if let Some(Err(_)) = base {
         reviewed.caveats.push(BASE_REFUSED.to_owned());
@@ -70,6 +77,16 @@ pub fn application(name: &Name, folder: &str, base: Option<Read>, head: Option<R
 const APPLICATION_GONE: &str = "Its Application is removed: what runs is left as it is, and driftless no longer looks after it";
 const FOLDER_GONE: &str = "Its folder is gone: the agent keeps the last revision that had it, and removes nothing";
 const BASE_REFUSED: &str = "The base has errors and would be refused: this is the plan for a host that has nothing";
+
+/// Returns the findings that were not there before, and every error. Lines move, so they do not tell.
+fn new<'a>(before: &[Finding], after: &'a [Finding]) -> Vec<&'a Finding> {
+    let mut left: Vec<&Finding> = before.iter().collect();
+    let same = |one: &Finding, other: &Finding| {
+        (&one.rule, one.severity, &one.message, &one.place.file) == (&other.rule, other.severity, &other.message, &other.place.file)
+    };
+    let mut known = |finding: &Finding| left.iter().position(|other| same(other, finding)).map(|at| left.swap_remove(at)).is_some();
+    after.iter().filter(|finding| finding.severity == Severity::Error || !known(finding)).collect()
+}
 
 /// Returns a finding whose file is named from the root of the repository.
 fn rooted(folder: &str, finding: &Finding) -> Finding {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::desired::{Installation, Layout, Settings};
+use crate::finding::Place;
 use crate::hash::Key;
 use crate::manifest::{Context, Format, Tree, build};
 use crate::name::Name;
@@ -46,6 +47,21 @@ fn a_rolling_update_interrupts_nothing_and_a_recreation_does() {
     let [interruption] = recreated.interruptions.as_slice() else { panic!("{:?}", recreated.interruptions) };
     assert!(interruption.millis.is_some_and(|millis| (1_000..10_000).contains(&millis)), "{interruption:?}");
     assert_eq!(interruption.reason, "it stops first, because its strategy is `Recreate`; its clients are refused meanwhile");
+}
+
+#[test]
+fn warnings_that_were_there_before_are_only_counted() {
+    let warned = |image: &str, more: &[(&str, usize)]| {
+        let mut desired = desired(&[("a.yaml", &deployment("web", image, ""))]);
+        let warning = |(message, line): &(&str, usize)| Finding::warning("rule", Place { line: *line, ..Place::file("a.yaml") }, *message);
+        desired.findings = more.iter().map(warning).collect();
+        desired
+    };
+    let base = warned("web:1", &[("old", 3), ("twice", 4)]);
+    let head = warned("web:2", &[("new", 1), ("old", 4), ("twice", 5), ("twice", 6)]);
+    let reviewed = application(&base.application.clone(), ".", Some(Ok(base)), Some(Ok(head)), true);
+    let messages: Vec<&str> = reviewed.findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!((messages.as_slice(), reviewed.known), (["new", "twice"].as_slice(), 2));
 }
 
 #[test]

@@ -21,6 +21,7 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Entry<'a> {
     application: &'a str,
     folder: &'a str,
@@ -31,6 +32,7 @@ struct Entry<'a> {
     interruptions: &'a [Interruption],
     caveats: &'a [String],
     findings: &'a [Finding],
+    known_findings: usize,
     plan: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<&'a LiveReview>,
@@ -59,6 +61,7 @@ fn entry(review: &ApplicationReview) -> Entry<'_> {
         interruptions: &review.interruptions,
         caveats: &review.caveats,
         findings: &review.findings,
+        known_findings: review.known,
         plan: review.answer.as_ref().map(plan_value),
         live: review.live.as_ref(),
     }

@@ -15,7 +15,7 @@ use crate::report::word;
 use crate::time::format_duration;
 
 use super::page::{first, fit, shorten};
-use super::{ApplicationReview, LiveReview, ReviewReport};
+use super::{ApplicationReview, LiveReview, ReviewReport, known_words};
 
 /// The longest review in bytes. GitHub takes comments of 65,536 characters; the rest is for who posts it.
 pub const LONGEST: usize = 65_000;
@@ -102,6 +102,7 @@ fn application(review: &ApplicationReview, link: Option<&str>, limit: usize) -> 
     ordered.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let findings: Vec<String> = ordered.into_iter().map(|finding| finding_line(finding, link)).collect();
     text.push_str(&block("Findings", &fit(&findings, room(&text, 4), "findings", bullet)));
+    text.push_str(&known_words(review).map(|words| format!("\n{words}.\n")).unwrap_or_default());
     if let Some(live) = &review.live {
         text.push_str(&live_section(live, room(&text, 4)));
     }

@@ -50,8 +50,11 @@ pub struct ApplicationReview {
     pub folder: String,
     /// The plan from base to head with its rounds on the simulator; `None` if nothing can be planned.
     pub answer: Option<PlanAnswer>,
-    /// What was found in the head; files are named from the root of the repository.
+    /// What was found in the head and not in the base, and every error; files are named from the root of the
+    /// repository.
     pub findings: Vec<Finding>,
+    /// How many warnings and notes the base has as well.
+    pub known: usize,
     /// How many objects do not change.
     pub unchanged: usize,
     /// Workloads that serve nobody for a while.
@@ -169,6 +172,15 @@ impl ApplicationReview {
             (Some(_), []) => "nothing changes on the host".to_owned(),
             (Some(_), changes) => changed_words(changes),
         }
+    }
+}
+
+/// Returns `2 findings were there before`; nothing if there were none.
+fn known_words(review: &ApplicationReview) -> Option<String> {
+    match review.known {
+        0 => None,
+        1 => Some("1 finding was there before".to_owned()),
+        known => Some(format!("{known} findings were there before")),
     }
 }
 

@@ -19,6 +19,7 @@ fn application(name: &str, plan: serde_json::Value, findings: Vec<Finding>) -> A
         folder: "deploy".to_owned(),
         answer: Some(serde_json::from_value(whole).expect("an answer")),
         findings,
+        known: 2,
         unchanged: 7,
         interruptions: Vec::new(),
         caveats: Vec::new(),

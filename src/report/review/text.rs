@@ -4,7 +4,7 @@ use crate::report::paint::{Ink, Paint};
 use crate::report::text::{change_lines, finding_lines, least_lines, round_lines, section};
 use crate::report::word;
 
-use super::{ApplicationReview, ReviewReport};
+use super::{ApplicationReview, ReviewReport, known_words};
 
 /// Returns a review as text.
 pub fn review_text(report: &ReviewReport, paint: Paint) -> String {
@@ -43,6 +43,9 @@ fn application_text(review: &ApplicationReview, paint: Paint) -> String {
     }
     let heading = format!("Findings: {}", word::severities(&review.findings));
     text.push_str(&section(&heading, &finding_lines(&review.findings, paint), paint));
+    if let Some(words) = known_words(review) {
+        text.push_str(&format!("\n{words}\n"));
+    }
     if review.unchanged > 0 && review.answer.is_some() {
         text.push_str(&format!("\n{} unchanged\n", word::count(review.unchanged, "object")));
     }
