@@ -5,6 +5,7 @@
 //! decisions. It does no IO and reads no clock.
 
 mod decision;
+mod image;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -22,6 +23,7 @@ use crate::plan::{ChangeAction, Claims, Plan, audit::audit, content, interruptio
 use crate::time::Time;
 
 pub use decision::{BY_HAND, CannotGoBack, CannotScale, Scaled};
+pub use image::Started;
 
 /// A heal is forgotten after so long without drift on its object.
 const HEAL_MEMORY: Duration = Duration::from_secs(600);
@@ -48,6 +50,8 @@ pub struct Round {
     pub store: bool,
     /// What updates interrupted until now.
     pub restored: Vec<(ObjectId, Interruption)>,
+    /// Images that workloads run since now.
+    pub images: Vec<Started>,
     /// Why the plan was refused: bugs of ours. Nothing is started then.
     pub refused: Vec<String>,
 }
@@ -219,10 +223,11 @@ impl Reconciler {
         let mut publish = self.settle_traffic(desired, now);
         let plan = plan(desired, claims, &self.observed, now);
         let refused = audit(&plan, desired, &self.observed);
-        let (mut start, mut restored) = (Vec::new(), Vec::new());
+        let (mut start, mut restored, mut images) = (Vec::new(), Vec::new(), Vec::new());
         if refused.is_empty() {
             self.note(&plan, desired, now);
             restored = self.note_interrupted(&plan, desired, now);
+            images = image::note(&mut self.observed.record, &plan, desired);
             for planned in &plan.steps {
                 match &planned.step {
                     Step::Join { replica, container } => publish |= self.join(replica, container, desired),
@@ -235,7 +240,7 @@ impl Reconciler {
             }
         }
         let store = before != self.observed.record;
-        Round { plan, start, publish, store, restored, refused }
+        Round { plan, start, publish, store, restored, images, refused }
     }
 
     /// Takes in how a step ended. Returns whether who is given new connections has changed.

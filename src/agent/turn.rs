@@ -14,7 +14,7 @@ use crate::observed::{Container, Live, Traffic};
 use crate::plan::cared_for;
 use crate::probe::Wanted as Probed;
 use crate::reconcile::Round;
-use crate::report::word::interruption_line;
+use crate::report::word::{image_line, interruption_line};
 use crate::traffic::{self, Published};
 
 use super::application::{App, Wanted, chain};
@@ -191,7 +191,7 @@ impl Agent {
         app.shown.note(&round.plan);
         app.plan = Some(round.plan);
         let rolled_back = app.rolled_back().filter(|_| was_rolled_back.is_none());
-        let restored = round.restored;
+        let (restored, started) = (round.restored, round.images);
         for step in round.start {
             self.start(index, step, desired.clone());
         }
@@ -200,6 +200,10 @@ impl Agent {
             let message = interruption_line(&object, &interruption);
             tracing::warn!(application = %desired.application, "{message}");
             self.append(index, desired.revision.clone(), "interrupted", message).await;
+        }
+        for started in started {
+            let message = image_line(&started.workload, started.before.as_deref(), &started.image);
+            self.append(index, desired.revision.clone(), "image", message).await;
         }
     }
 

@@ -13,6 +13,7 @@ use crate::hash::sha256;
 
 use super::address::Addresses;
 use super::error::{During, Error};
+use super::platform::Platform;
 use super::watch::Watch;
 use super::{Docker, Inner, image};
 
@@ -41,6 +42,7 @@ impl Docker {
         let inner = Inner {
             client,
             url,
+            platform: Platform::of_engine(info.os_type, info.architecture),
             host_name: info.name.unwrap_or_default(),
             installation: installation.clone(),
             addresses: Mutex::new(Addresses::new(installation.layout.replicas())),

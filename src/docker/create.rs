@@ -64,6 +64,8 @@ impl Docker {
         if let Some(id) = self.find_created(replica).await? {
             return Ok(id);
         }
+        let asked = replica.workload.template.options.platform.as_deref();
+        self.check_platform(&name, &replica.container.image, asked).await?;
         self.check_volumes(replica).await?;
         self.create_empty_dirs(replica).await?;
         let resolvers = host::resolvers();

@@ -20,7 +20,7 @@ use crate::host::Class;
 use crate::time::format_duration;
 
 use super::error::{During, Error, status, text};
-use super::{Docker, Inner, answer};
+use super::{Docker, Inner, answer, platform};
 
 /// So long may a registry send nothing. Lines come for every piece of a layer, and while it is extracted.
 const STALLED: Duration = Duration::from_secs(5 * 60);
@@ -51,8 +51,10 @@ impl Docker {
                 request
             });
         }
-        let options =
-            CreateImageOptions { from_image: Some(repository.to_owned()), tag: Some(tag.to_owned()), ..CreateImageOptions::default() };
+        let uses = desired.workloads.values().filter(|workload| workload.template.containers.iter().any(|it| it.image == image));
+        let platform = uses.filter_map(|workload| workload.template.options.platform.clone()).next().unwrap_or_default();
+        let (from_image, tag) = (Some(repository.to_owned()), Some(tag.to_owned()));
+        let options = CreateImageOptions { from_image, tag, platform, ..CreateImageOptions::default() };
         let running = Running::begin(&self.inner, image);
         let mut progress = client.create_image(Some(options), None, None);
         while let Some(line) = moved(progress.next(), STALLED, image).await? {
@@ -141,6 +143,9 @@ async fn moved<T>(line: impl Future<Output = T>, limit: Duration, image: &str) -
 
 /// Says what is wrong with credentials; the engine has a dozen ways to put it, and none names the file.
 fn refused(image: &str, known: Option<&str>, error: bollard::errors::Error) -> Error {
+    if let Some(reason) = platform::not_for(image, &text(&error)) {
+        return Error::refused(Class::Waiting, "pull", image, reason);
+    }
     let said = text(&error).to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     // A registry that keeps to itself what it has says that an image is not there, or denies it.

@@ -27,6 +27,7 @@ mod name;
 mod network;
 mod option;
 mod pause;
+mod platform;
 mod read;
 mod uninstall;
 mod watch;
@@ -64,6 +65,7 @@ struct Inner {
     url: String,
     /// The engine's own name for its machine.
     host_name: String,
+    platform: platform::Platform,
     installation: Installation,
     addresses: Mutex<Addresses>,
     /// Static addresses by container name, as last seen.

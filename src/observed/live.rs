@@ -266,6 +266,19 @@ impl Live {
         self.containers.iter().find(|container| container.id == id)
     }
 
+    /// Returns the digest by which the registry of a named image knows the image with an id; `None` if it was built
+    /// here, or came from elsewhere.
+    pub fn digest(&self, image: &str, id: &str) -> Option<&str> {
+        let repository = match image.rsplit_once(':') {
+            // A `/` behind it makes it a port.
+            Some((repository, tag)) if !tag.contains('/') => repository,
+            _ => image,
+        };
+        let prefix = format!("{repository}@");
+        let known = self.images.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
+        known.filter(|(_, known)| *known == id).find_map(|(name, _)| name.get(prefix.len()..))
+    }
+
     /// Tells whether the host has an image under a name.
     pub fn has_image(&self, name: &str) -> bool {
         self.images.contains_key(name)

@@ -15,7 +15,7 @@ use crate::time::Time;
 
 pub use live::{Claimed, Container, Debris, Field, Health, Labels, Live, Network, State, Volume};
 pub use probe::{PORT_PERIOD, Probing, Question, ready_since};
-pub use record::{Applied, Begun, Delivered, Failed, Heal, Interruption, Override, Record, Returned, Suspended};
+pub use record::{Applied, Begun, Delivered, Failed, Heal, Interruption, Override, Record, Returned, RunningImage, Suspended};
 pub use traffic::{Joined, Left, Traffic};
 
 /// All that a plan may look at.

@@ -50,8 +50,19 @@ pub struct Record {
     pub suspended_workloads: BTreeMap<ObjectId, Time>,
     /// What delivered content that was applied is made of, by its id.
     pub contents: BTreeMap<String, Delivered>,
+    /// What the images of workloads were when all their replicas had been started from them.
+    pub images: BTreeMap<ObjectId, Vec<RunningImage>>,
     /// Numbers of replicas that hold instead of Git's for a while.
     pub overrides: BTreeMap<ObjectId, Override>,
+}
+
+/// What an image's name stood for when a replica was started from it. A tag may name another image since.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RunningImage {
+    /// The image, as the manifest names it.
+    pub image: String,
+    /// Its digest in the registry; of an image that was built on the host its id.
+    pub digest: String,
 }
 
 /// What delivered content is made of.

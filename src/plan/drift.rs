@@ -163,12 +163,19 @@ fn lost_networks(container: &Container, networks: &[String], path: impl Fn(&str)
 /// A tag that now names another image than the one that runs.
 fn moved_tag(view: &View<'_>, container: &Container, workload: &Workload) -> Option<DriftField> {
     let wanted = workload.template.containers.first()?;
-    let id = view.observed.live.images.get(&wanted.image)?;
-    let short = |id: &str| id.trim_start_matches("sha256:").chars().take(12).collect::<String>();
-    (*id != container.image_id).then(|| DriftField {
+    let live = &view.observed.live;
+    let id = live.images.get(&wanted.image)?;
+    if *id == container.image_id {
+        return None;
+    }
+    // A digest of a registry and an id look the same, so it is either two of the one or two of the other.
+    let digests = live.digest(&wanted.image, id).zip(live.digest(&wanted.image, &container.image_id));
+    let (new, old) = digests.unwrap_or((id, &container.image_id));
+    let short = |digest: &str| digest.chars().take("sha256:".len() + 12).collect::<String>();
+    Some(DriftField {
         path: path::of(workload, wanted.name.as_str(), field::IMAGE),
-        expected: Some(format!("{} ({})", wanted.image, short(id))),
-        actual: Some(short(&container.image_id)),
+        expected: Some(format!("{} ({})", wanted.image, short(new))),
+        actual: Some(short(old)),
     })
 }
 

@@ -1,11 +1,13 @@
 //! How workloads stand, in Argo CD's words.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::desired::Workload;
 use crate::host::{Class, Step};
 use crate::name::ObjectId;
-use crate::observed::{Failed, Interruption, State};
+use crate::observed::{Failed, Interruption, RunningImage, State};
 use crate::time::{Time, format_duration};
 
 use super::replica::{Replica, Standing};
@@ -68,6 +70,9 @@ pub struct WorkloadStatus {
     /// How many are wanted was set by hand, and holds until then.
     #[serde(rename = "overriddenUntil", default, skip_serializing_if = "Option::is_none")]
     pub overridden_until: Option<Time>,
+    /// The images that its replicas run, of any template.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<RunningImage>,
     /// What its last update interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interrupted: Option<Interruption>,
@@ -110,8 +115,16 @@ pub(super) fn status(view: &View<'_>, workload: &Workload) -> WorkloadStatus {
         message,
         settled: is_settled(view, workload),
         overridden_until: overridden::of(view, &workload.id).map(|over| over.until),
+        images: images(view, &replicas),
         interrupted: view.observed.record.interrupted.get(&workload.id).cloned(),
     }
+}
+
+fn images(view: &View<'_>, replicas: &[&Replica<'_>]) -> Vec<RunningImage> {
+    let run: BTreeSet<(&str, &str)> =
+        replicas.iter().map(|replica| (replica.container.image.as_str(), replica.container.image_id.as_str())).collect();
+    let digest = |image: &str, id: &str| view.observed.live.digest(image, id).unwrap_or(id).to_owned();
+    run.into_iter().map(|(image, id)| RunningImage { image: image.to_owned(), digest: digest(image, id) }).collect()
 }
 
 /// The order of questions is that of Argo CD's Deployment health check.

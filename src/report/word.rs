@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::finding::{Finding, Severity};
 use crate::name::ObjectId;
-use crate::observed::Interruption;
+use crate::observed::{Interruption, RunningImage};
 use crate::plan::{Change, ChangeAction, Drift, Plan};
 use crate::time::{Time, format_duration};
 
@@ -281,6 +281,15 @@ pub fn interruption_line(object: &ObjectId, interruption: &Interruption) -> Stri
     match until {
         Some(until) => format!("{object}: {what} was interrupted for {}", format_duration(until.since(*since))),
         None => format!("{object}: {what} is interrupted since {}", time(*since)),
+    }
+}
+
+/// Returns what a workload was started from as one line: `shop/Deployment/web: shop/web:1 is sha256:0a1b…`.
+pub fn image_line(workload: &ObjectId, before: Option<&str>, image: &RunningImage) -> String {
+    let RunningImage { image, digest } = image;
+    match before {
+        Some(before) => format!("{workload}: {image} {before} -> {digest}"),
+        None => format!("{workload}: {image} is {digest}"),
     }
 }
 

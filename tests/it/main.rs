@@ -25,6 +25,8 @@ mod forge;
 #[cfg(feature = "agent")]
 mod project;
 #[cfg(feature = "agent")]
+mod registry;
+#[cfg(feature = "agent")]
 mod reload;
 #[cfg(feature = "agent")]
 mod remote;
