@@ -19,7 +19,7 @@ use crate::observed::{
     Applied, Begun, Failed, FailedStep, Heal, InFlight, Interruption, Joined, Left, Live, Observed, Probing, Record, Traffic,
 };
 use crate::plan::change::{digest, service_fields, workload_digest, workload_fields};
-use crate::plan::{ChangeAction, Claims, Plan, audit::audit, content, interruption::interrupts, overridden, plan};
+use crate::plan::{ChangeAction, Claims, Plan, audit::audit, content, foreign, interruption::interrupts, overridden, plan};
 use crate::time::Time;
 
 pub use decision::{BY_HAND, CannotGoBack, CannotScale, Scaled};
@@ -433,11 +433,12 @@ impl Reconciler {
             }
         }
         for planned in &plan.steps {
-            let Step::Stop { replica, .. } = &planned.step else { continue };
+            let Step::Stop { replica, container } = &planned.step else { continue };
             let id = replica.workload();
             let stopped = plan.workloads.iter().any(|status| status.object == id && status.ready == 0);
             let Some(workload) = desired.workloads.get(&id).filter(|_| stopped) else { continue };
-            if let Some(what) = interrupts(desired, workload)
+            let published = self.observed.live.container(container).map(|container| &container.published);
+            if let Some(what) = interrupts(desired, workload, published.into_iter().flatten(), &self.observed.traffic.front_errors)
                 && interrupted.get(&id).is_none_or(|known| known.until.is_some())
             {
                 interrupted.insert(id, Interruption { what, since: now, until: None });
@@ -480,14 +481,11 @@ impl Reconciler {
         };
         let settled = || plan.workloads.iter().filter(|status| status.settled).filter_map(|status| desired.workloads.get(&status.object));
         settled().for_each(|workload| put(&workload.id, workload_fields(workload)));
-        let has_network = |name: &String| live.networks.iter().any(|known| known.name == *name);
-        let has_volume = |name: &String| live.volumes.iter().any(|known| known.name == *name);
-        let networks = desired.networks.values().filter(|network| has_network(&network.host_name)).map(|network| &network.id);
-        let volumes = desired.volumes.values().filter(|volume| has_volume(&volume.host_name)).map(|volume| &volume.id);
+        let ground = foreign::usable(desired, live).map(|(id, _)| id);
         let labels = live.containers.iter().filter_map(|container| container.labels.as_ref());
         let fronts: BTreeSet<&ObjectId> = labels.filter(|labels| labels.is_front()).map(|labels| &labels.object).collect();
         let shared = desired.fronts.keys().filter(|id| fronts.contains(id) && !desired.services.contains_key(id));
-        networks.chain(volumes).chain(shared).for_each(|id| put(id, Fields::new()));
+        ground.chain(shared).for_each(|id| put(id, Fields::new()));
         if applies(desired, record) {
             let lost = |id: &ObjectId| plan.held.iter().any(|held| held.object == id.to_string());
             let there = |id: &ObjectId| (!desired.fronts.contains_key(id) || fronts.contains(id)) && !(claimed && lost(id));

@@ -9,7 +9,7 @@ use crate::desired::{Desired, Mode};
 use crate::finding::Severity;
 use crate::host::Class;
 use crate::observed::{Container, Observed, Traffic};
-use crate::plan::{Claims, Health, Plan, Sync};
+use crate::plan::{Claims, Health, Plan, Sync, foreign};
 use crate::report::Healed;
 use crate::report::word::{finding_line, short};
 use crate::sim::{Host, Run, Scene, rounds};
@@ -244,6 +244,10 @@ fn needs_a_person(app: &App, head: &Desired, plan: &Plan) -> Option<String> {
     }
     if app.reconciler.observed().record.suspended.is_some() {
         return Some(format!("{name} is suspended: `driftless resume {name}` ends that"));
+    }
+    if let Some(foreign) = plan.findings.iter().find(|finding| finding.rule == foreign::RULE) {
+        let hint = foreign.hint.as_deref().unwrap_or_default();
+        return Some(format!("{name}: {}: {hint}", foreign.message));
     }
     let paused = plan.workloads.iter().find(|workload| workload.health == Health::Suspended && !workload.settled)?;
     let others = plan.workloads.iter().all(|workload| workload.settled || workload.health == Health::Suspended);

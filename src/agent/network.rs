@@ -98,7 +98,7 @@ mod tests {
             created_revision: String::new(),
             front: None,
         });
-        Network { id: host_name.to_owned(), name: host_name.to_owned(), labels, subnets: vec![subnet.to_owned()] }
+        Network { id: host_name.to_owned(), name: host_name.to_owned(), labels, made_for: None, subnets: vec![subnet.to_owned()] }
     }
 
     fn chosen(pool: &str, networks: Vec<Network>, routes: &[&str]) -> Result<String, Overlap> {

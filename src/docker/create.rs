@@ -257,7 +257,7 @@ impl Docker {
     }
 
     fn may_mount(&self, labels: &label::Map, id: &ObjectId) -> bool {
-        label::read_object(labels).is_some_and(|labels| self.is_own(&labels)) || label::is_of_project(labels, id)
+        label::read_object(labels).is_some_and(|labels| self.is_own(&labels)) || label::of_project(labels).as_ref() == Some(id)
     }
 
     pub(super) async fn create_front(&self, id: &ObjectId, desired: &Desired) -> Result<(), Error> {

@@ -154,11 +154,11 @@ pub(super) fn read_container(labels: &Map) -> Option<Labels> {
     Some(Labels { application: Some(name(labels, APPLICATION)?), container: labels.get(CONTAINER)?.clone(), ..read(labels, object)? })
 }
 
-/// Tells whether `docker compose` made this volume for the very project and name that is wanted: whoever moves a
-/// project here keeps its data. A sync never removes a data volume, so nothing is at risk.
-pub(super) fn is_of_project(labels: &Map, id: &ObjectId) -> bool {
-    let says = |label: &str, value: &Name| labels.get(label).is_some_and(|found| *found == value.to_string());
-    id.kind == Kind::ComposeVolume && says("com.docker.compose.project", &id.namespace) && says("com.docker.compose.volume", &id.name)
+/// Returns the network or volume of a project that `docker compose` made this one for, if it did.
+pub(super) fn of_project(labels: &Map) -> Option<ObjectId> {
+    let project = name(labels, "com.docker.compose.project")?;
+    let kinds = [("com.docker.compose.network", Kind::ComposeNetwork), ("com.docker.compose.volume", Kind::ComposeVolume)];
+    kinds.into_iter().find_map(|(label, kind)| Some(ObjectId::new(project.clone(), kind, name(labels, label)?)))
 }
 
 /// Reads the labels of a network, a volume or a front; `None` if it is not ours.

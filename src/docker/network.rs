@@ -69,6 +69,10 @@ impl Docker {
             let labels = found.labels.as_ref().and_then(label::read_object);
             labels.is_some_and(|labels| labels.owner == self.inner.installation.owner)
         };
+        let of_project = |found: &EngineNetwork| found.labels.as_ref().and_then(label::of_project).as_ref() == Some(&network.id);
+        if found.iter().any(of_project) {
+            return Ok(true);
+        }
         if let Some(foreign) = found.iter().find(|network| !is_ours(network)) {
             let reason = format!("network {} has this name and is not ours", foreign.id.as_deref().unwrap_or_default());
             return Err(Error::refused(Class::User, "create", name, reason));

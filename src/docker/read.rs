@@ -334,6 +334,7 @@ fn network(network: &EngineNetwork) -> Network {
         id: network.id.clone().unwrap_or_default(),
         name: network.name.clone().unwrap_or_default(),
         labels: network.labels.as_ref().and_then(label::read_object),
+        made_for: network.labels.as_ref().and_then(label::of_project),
         subnets: subnets(network),
     }
 }
@@ -370,7 +371,8 @@ fn authors(labels: &label::Map) -> BTreeMap<String, String> {
 }
 
 fn volume(volume: &EngineVolume, held: &BTreeSet<&str>) -> Volume {
-    Volume { name: volume.name.clone(), labels: label::read_object(&volume.labels), held: held.contains(volume.name.as_str()) }
+    let (labels, made_for) = (label::read_object(&volume.labels), label::of_project(&volume.labels));
+    Volume { name: volume.name.clone(), labels, made_for, held: held.contains(volume.name.as_str()) }
 }
 
 fn is_staging(listed: &ContainerSummary) -> bool {

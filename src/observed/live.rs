@@ -169,6 +169,8 @@ pub struct Network {
     pub name: String,
     /// Our labels, if it is ours.
     pub labels: Option<Labels>,
+    /// The network of a project that `docker compose` made it for, if it did.
+    pub made_for: Option<ObjectId>,
     /// Its subnets, as text.
     pub subnets: Vec<String>,
 }
@@ -180,6 +182,8 @@ pub struct Volume {
     pub name: String,
     /// Our labels, if it is ours.
     pub labels: Option<Labels>,
+    /// The volume of a project that `docker compose` made it for, if it did.
+    pub made_for: Option<ObjectId>,
     /// A container holds it. Delivered files that none holds may be an empty volume: the engine makes the volume before
     /// the container that is to fill it, and can end in between.
     pub held: bool,

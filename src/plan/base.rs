@@ -13,6 +13,7 @@ use crate::observed::{Container, State, Volume};
 
 use super::claim::{self, Thing};
 use super::draft::Draft;
+use super::foreign;
 use super::network::{self, Astray};
 use super::replica::Standing;
 use super::status;
@@ -36,11 +37,12 @@ pub(super) fn plan(view: &View<'_>, draft: &mut Draft<'_>) {
     if !view.applies() {
         return;
     }
-    let networks = view.desired.networks.values().filter(|network| !view.has_network(&network.host_name));
+    foreign::plan(view, draft);
+    let networks = view.desired.networks.values().filter(|network| !view.has_network(&network.host_name) && !view.is_taken(&network.id));
     for network in networks.filter(|network| has(Thing::Network(network.host_name.clone()))) {
         draft.step(Step::CreateNetwork { network: network.id.clone() }, "it is missing");
     }
-    let volumes = view.desired.volumes.values().filter(|volume| !view.has_volume(&volume.host_name));
+    let volumes = view.desired.volumes.values().filter(|volume| !view.has_volume(&volume.host_name) && !view.is_taken(&volume.id));
     for volume in volumes.filter(|volume| has(Thing::Volume(volume.host_name.clone()))) {
         draft.step(Step::CreateVolume { volume: volume.id.clone() }, "it is missing");
     }

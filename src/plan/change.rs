@@ -9,7 +9,7 @@ use crate::desired::{Care, Declares, Desired, Front, Probes, Service, Workload, 
 use crate::hash::{FieldValue, Fields, sha256};
 use crate::name::{Kind, ObjectId};
 
-use super::replica::Standing;
+use super::replica::{Replica, Standing};
 use super::view::{View, network_owner};
 use super::{Change, ChangeAction, DriftField, FieldChange, claim, content, drift, interruption, network, overridden, path, status};
 
@@ -120,10 +120,21 @@ fn workload_change(view: &View<'_>, workload: &Workload) -> Option<Change> {
 
 /// Adds what replacing a workload's replicas interrupts.
 fn with_interruption(view: &View<'_>, workload: &Workload, mut change: Change) -> Change {
-    if change.action == ChangeAction::Recreate
-        && let Some(interrupted) = interruption::interrupts(view.desired, workload)
-    {
+    let done = |replica: &Replica<'_>| replica.completed || replica.standing == Standing::Leaving;
+    let replicas = view.replicas(&workload.id);
+    if change.action != ChangeAction::Recreate || replicas.iter().all(done) && replicas.iter().any(|replica| replica.completed) {
+        return change;
+    }
+    let published = || replicas.iter().flat_map(|replica| &replica.container.published);
+    let interrupted = interruption::interrupts(view.desired, workload, published(), &view.observed.traffic.front_errors);
+    let moved = interruption::moves(workload, published());
+    if let Some(interrupted) = &interrupted {
         change.reason.push_str(&format!("; interrupts {interrupted} until the new replica is ready"));
+    }
+    if let Some(moved) = &moved {
+        change.reason.push_str(&format!("; {moved}"));
+    }
+    if interrupted.is_some() || moved.is_some() {
         let recreates = change.fields.iter_mut().filter(|field| field.consequence == path::RECREATES);
         recreates.for_each(|field| field.consequence = path::INTERRUPTS.to_owned());
     }

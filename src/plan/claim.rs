@@ -243,7 +243,8 @@ mod tests {
             created_revision: String::new(),
             front: None,
         };
-        let network = Network { id: "n".to_owned(), name: "shop_back".to_owned(), labels: Some(labels), subnets: Vec::new() };
+        let network =
+            Network { id: "n".to_owned(), name: "shop_back".to_owned(), labels: Some(labels), made_for: None, subnets: Vec::new() };
         let live = Live { networks: vec![network], ..Live::default() };
         let (alpha, zeta, has, none) = (name("alpha"), name("zeta"), applied_one(&id), Record::default());
         let contenders = [Contender { name: &alpha, wants: &wants, record: &has }, Contender { name: &zeta, wants: &wants, record: &none }];

@@ -34,7 +34,7 @@ pub(super) fn drift(view: &View<'_>) -> Vec<Drift> {
 
 /// Old replicas of a workload that changes and that do not run: a change may be held for days.
 fn stopped<'a>(view: &'a View<'_>, workload: &'a Workload) -> impl Iterator<Item = Drift> {
-    let old = view.standing(&workload.id, Standing::Old).filter(|replica| !replica.busy);
+    let old = view.standing(&workload.id, Standing::Old).filter(|replica| !replica.busy && !replica.completed);
     old.filter(|replica| matches!(replica.container.state, State::Exited(_) | State::Paused)).filter_map(|replica| {
         let since = replica.container.stopped_by_hand.or(replica.container.finished);
         Some(entry(view, replica.id, state_of(replica.container)?, Vec::new(), since))
@@ -47,7 +47,7 @@ fn ground(view: &View<'_>) -> Vec<Drift> {
     let networks = desired.networks.values().filter(|wanted| !view.has_network(&wanted.host_name)).map(|network| &network.id);
     let volumes = desired.volumes.values().filter(|wanted| !view.has_volume(&wanted.host_name)).map(|volume| &volume.id);
     let fronts = desired.fronts.keys().filter(|id| view.front(id).is_none());
-    let gone = networks.chain(volumes).chain(fronts).filter(|id| view.observed.record.applied.contains_key(id));
+    let gone = networks.chain(volumes).chain(fronts).filter(|id| view.observed.record.applied.contains_key(id) && !view.is_taken(id));
     let mut drift: Vec<Drift> = gone.map(|id| entry(view, id, DriftKind::Missing, Vec::new(), None)).collect();
     for (id, fields) in made_otherwise(view) {
         drift.push(Drift { healed: false, ..entry(view, &id, DriftKind::Changed, fields, None) });

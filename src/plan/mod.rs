@@ -12,6 +12,7 @@ pub mod claim;
 pub mod content;
 mod draft;
 mod drift;
+pub mod foreign;
 pub(crate) mod interruption;
 mod moves;
 mod network;
@@ -222,6 +223,8 @@ pub fn plan(desired: &Desired, claims: &Claims, observed: &Observed, now: Time) 
         prune::plan(&view, &mut draft);
         network::plan(&view, &mut draft);
     }
+    let findings = desired.findings.iter().cloned().chain(claim::findings(desired, claims));
+    let findings = findings.chain(foreign::findings(desired, &observed.live)).chain(impostors(observed)).collect();
     let (steps, held) = draft.finish();
     let workloads: Vec<WorkloadStatus> = desired.workloads.values().map(|workload| status::status(&view, workload)).collect();
     Plan {
@@ -234,7 +237,7 @@ pub fn plan(desired: &Desired, claims: &Claims, observed: &Observed, now: Time) 
         steps,
         held,
         drift,
-        findings: desired.findings.iter().cloned().chain(claim::findings(desired, claims)).chain(impostors(observed)).collect(),
+        findings,
         workloads,
     }
 }

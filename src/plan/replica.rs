@@ -79,7 +79,7 @@ pub(super) struct Replica<'a> {
     pub(super) joined: bool,
     /// It is given new connections by the data path, and nothing says that it cannot answer them.
     pub(super) serving: bool,
-    /// It has ended with code 0, and nobody asked for a restart: it has done its work.
+    /// It has ended with code 0, and nobody asked for a restart after that: it has done its work.
     pub(super) completed: bool,
     /// A probe asks for a restart.
     pub(super) must_restart: bool,
@@ -124,7 +124,7 @@ impl<'a> Replica<'a> {
             || (joined.is_some() && as_joined.is_none());
         let has_service = facts.is_some_and(|facts| facts.has_service);
         let served = as_joined.is_some_and(|joined| !has_service || joined.is_served(observed.traffic.acknowledged));
-        let completed = facts.is_some_and(|facts| facts.workload.restart == Restart::No)
+        let completed = facts.is_some_and(|facts| facts.workload.restart != Restart::Always)
             && container.state == State::Exited(0)
             && container.stopped_by_hand.is_none();
         let busy = !observed.in_flight.is_empty() && observed.in_flight.contains_key(&id.to_string());

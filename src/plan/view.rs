@@ -12,7 +12,7 @@ use crate::time::Time;
 
 use super::claim::Thing;
 use super::replica::{Facts, Replica, Standing};
-use super::{Change, Claims};
+use super::{Change, Claims, foreign};
 
 pub(super) struct View<'a> {
     pub(super) desired: &'a Desired,
@@ -24,6 +24,7 @@ pub(super) struct View<'a> {
     fronts: BTreeMap<&'a ObjectId, &'a Container>,
     networks: BTreeSet<&'a str>,
     volumes: BTreeSet<&'a str>,
+    taken: BTreeSet<&'a ObjectId>,
     changing: BTreeSet<ObjectId>,
 }
 
@@ -51,6 +52,7 @@ impl<'a> View<'a> {
             fronts: fronts.filter(|(labels, _)| labels.is_front()).map(|(labels, container)| (&labels.object, container)).collect(),
             networks: observed.live.networks.iter().map(|network| network.name.as_str()).collect(),
             volumes: observed.live.volumes.iter().map(|volume| volume.name.as_str()).collect(),
+            taken: foreign::taken(desired, &observed.live).map(|((id, _), _)| id).collect(),
             changing: BTreeSet::new(),
         };
         view.pending = view.find_pending();
@@ -176,14 +178,21 @@ impl<'a> View<'a> {
         self.fronts.get(id).copied()
     }
 
-    /// Tells whether the host has a network of this name.
+    /// Tells whether the host has a network of this name that may be used.
     pub(super) fn has_network(&self, name: &str) -> bool {
-        self.networks.contains(name)
+        let taken = || self.desired.networks.values().any(|network| network.host_name == name && self.is_taken(&network.id));
+        self.networks.contains(name) && (self.taken.is_empty() || !taken())
     }
 
-    /// Tells whether the host has a volume of this name.
+    /// Tells whether the host has a volume of this name that may be used.
     pub(super) fn has_volume(&self, name: &str) -> bool {
-        self.volumes.contains(name)
+        let taken = || self.desired.volumes.values().any(|volume| volume.host_name == name && self.is_taken(&volume.id));
+        self.volumes.contains(name) && (self.taken.is_empty() || !taken())
+    }
+
+    /// Tells whether somebody else has what a network or volume would be called.
+    pub(super) fn is_taken(&self, id: &ObjectId) -> bool {
+        self.taken.contains(id)
     }
 
     /// Returns what keeps a workload from having what only one can have.

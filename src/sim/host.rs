@@ -2,12 +2,13 @@
 
 mod act;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::desired::{Desired, HostPort, Protocol};
 use crate::host::{Class, Failure, Outcome, Step};
+use crate::name::ObjectId;
 use crate::observed::{Container, Live, Probing, State};
 use crate::time::Time;
 
@@ -36,6 +37,8 @@ pub struct Host {
     running: Vec<Running>,
     untold: Vec<(Step, Outcome)>,
     next_id: u32,
+    /// Workloads whose containers do their work and end with code 0.
+    completing: BTreeSet<ObjectId>,
 }
 
 impl Host {
@@ -59,6 +62,11 @@ impl Host {
     pub fn set_clock(&mut self, by: i64) {
         self.now = self.now.moved(by);
         self.running.iter_mut().for_each(|running| running.done_at = running.done_at.moved(by));
+    }
+
+    /// Says which workloads do their work and end with code 0, because somebody waits for that.
+    pub fn let_complete(&mut self, workloads: BTreeSet<ObjectId>) {
+        self.completing = workloads;
     }
 
     /// Returns a snapshot.
@@ -135,7 +143,7 @@ impl Host {
         let containers = self.live.containers.iter().filter(|container| container.state == State::Running).flat_map(|container| {
             let Behavior { ready_after, exits_after, .. } = self.behavior(&container.image);
             let settle = container.care.as_ref().map(|care| care.settle);
-            let times = [ready_after, exits_after, settle].into_iter().flatten();
+            let times = [ready_after, exits_after, settle, self.completes_after(container)].into_iter().flatten();
             times.filter_map(|after| Some(container.started? + after)).collect::<Vec<Time>>()
         });
         steps.chain(containers).filter(|at| *at > self.now).min()
@@ -219,9 +227,23 @@ impl Host {
         }
     }
 
+    /// Returns how long after its start a container has done its work, if somebody waits for that.
+    fn completes_after(&self, container: &Container) -> Option<Duration> {
+        let waited_for = container.labels.as_ref().is_some_and(|labels| self.completing.contains(&labels.object.workload()));
+        let Behavior { ready_after, exits_after, .. } = self.behavior(&container.image);
+        ready_after.filter(|_| waited_for && exits_after.is_none() && !container.leaving)
+    }
+
     /// Lets containers that end do so, and the engine restart them.
     fn live_on(&mut self) {
         let now = self.now;
+        let done: Vec<Option<Duration>> = self.live.containers.iter().map(|container| self.completes_after(container)).collect();
+        for (container, after) in self.live.containers.iter_mut().zip(done) {
+            let (Some(after), Some(started)) = (after, container.started) else { continue };
+            if container.state == State::Running && now >= started + after {
+                (container.state, container.finished, container.exit_code) = (State::Exited(0), Some(now), Some(0));
+            }
+        }
         let ends: Vec<Option<Duration>> =
             self.live.containers.iter().map(|container| self.behavior(&container.image).exits_after).collect();
         for (container, exits_after) in self.live.containers.iter_mut().zip(ends) {

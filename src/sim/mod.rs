@@ -55,6 +55,8 @@ pub struct Scene {
     pub behaviors: BTreeMap<String, Behavior>,
     /// Images that cannot be pulled.
     pub missing: BTreeSet<String>,
+    /// Why the data path can use no front, if it cannot.
+    pub no_fronts: Option<String>,
     /// What goes wrong, by the step's key, or by its beginning with a `*` behind it; each happens once.
     pub faults: BTreeMap<String, Fault>,
 }
@@ -88,11 +90,11 @@ pub fn given<'a>(all: impl IntoIterator<Item = &'a Desired>) -> Live {
             }
         }
     }
-    let network = |name: String| Network { id: name.clone(), name, labels: None, subnets: Vec::new() };
+    let network = |name: String| Network { id: name.clone(), name, labels: None, made_for: None, subnets: Vec::new() };
     Live {
         images,
         networks: networks.into_iter().map(network).collect(),
-        volumes: volumes.into_iter().map(|name| Volume { name, labels: None, held: true }).collect(),
+        volumes: volumes.into_iter().map(|name| Volume { name, labels: None, made_for: None, held: true }).collect(),
         ..Live::default()
     }
 }

@@ -1,9 +1,10 @@
 //! One application on the simulated host: the real planner and reconciler, turn by turn.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::desired::{Declares, Desired};
+use crate::desired::{Condition, Declares, Desired, Restart};
 use crate::host::Step;
 use crate::name::ObjectId;
 use crate::observed::{Record, State, Traffic};
@@ -83,6 +84,7 @@ impl Run {
     /// Plans a round and starts its steps.
     pub fn turn(&mut self) -> Turn {
         self.look_at_images();
+        self.host.let_complete(self.waited_for());
         let now = self.host.now();
         let live = self.host.read();
         let serving = self.serving();
@@ -111,6 +113,14 @@ impl Run {
         let workloads = Arc::make_mut(&mut self.desired).workloads.values_mut();
         let of_known = workloads.filter(|workload| workload.template.containers.iter().any(|container| known.contains(&container.image)));
         of_known.for_each(|workload| workload.template.options.declares = Declares::Manifest);
+    }
+
+    /// Returns the workloads that somebody waits for to have completed, and that do not begin again by themselves.
+    fn waited_for(&self) -> BTreeSet<ObjectId> {
+        let workloads = &self.desired.workloads;
+        let dependencies = workloads.values().flat_map(|workload| &workload.dependencies);
+        let waited = dependencies.filter(|dependency| dependency.condition == Condition::Completed).map(|dependency| &dependency.workload);
+        waited.filter(|id| workloads.get(id).is_some_and(|workload| workload.restart != Restart::Always)).cloned().collect()
     }
 
     /// Returns how long to wait before the next turn: until something happens that is known.
@@ -179,7 +189,8 @@ impl Run {
         Reconciler::new(observed.record.clone(), traffic, self.host.now())
     }
 
-    /// Returns how many replicas of each workload answer clients: they are published, and run.
+    /// Returns how many replicas of each workload answer clients: they are published, and run. What does its work and
+    /// ends answers nobody.
     pub fn serving(&self) -> Vec<(ObjectId, usize)> {
         let traffic = &self.reconciler.observed().traffic;
         let live = self.host.live();
@@ -192,7 +203,8 @@ impl Run {
                 })
                 .count()
         };
-        self.desired.workloads.keys().map(|id| (id.clone(), count(id))).collect()
+        let waited_for = self.waited_for();
+        self.desired.workloads.keys().filter(|id| !waited_for.contains(id)).map(|id| (id.clone(), count(id))).collect()
     }
 
     /// The data path serves what is published at once, and no connection stays open.
@@ -201,6 +213,9 @@ impl Run {
         self.reconciler.published(self.generation);
         let left = self.reconciler.observed().traffic.left.values();
         let connections = left.flat_map(|left| left.addresses.iter().map(|address| (*address, 0))).collect();
-        self.reconciler.acknowledged(self.generation, connections, Default::default());
+        let labels = self.host.live().containers.iter().filter_map(|container| Some((container, container.labels.as_ref()?)));
+        let fronts = labels.filter(|(_, labels)| labels.is_front()).map(|(container, _)| container.name.clone());
+        let errors = self.host.scene.no_fronts.as_ref().map(|error| fronts.map(|front| (front, error.clone())).collect());
+        self.reconciler.acknowledged(self.generation, connections, errors.unwrap_or_default());
     }
 }

@@ -29,6 +29,7 @@ impl Host {
                     id: name.clone(),
                     name,
                     labels: Some(labels(desired, network.clone(), "")),
+                    made_for: None,
                     subnets: Vec::new(),
                 });
             }
@@ -37,12 +38,17 @@ impl Host {
                     desired.volumes.get(volume).map(|wanted| ((volume.clone(), wanted.host_name.clone()), wanted.options.fields())),
                 );
                 let name = desired.volumes.get(volume).map(|volume| volume.host_name.clone()).unwrap_or_default();
-                self.live.volumes.push(Volume { name, labels: Some(labels(desired, volume.clone(), "")), held: true });
+                self.live.volumes.push(Volume { name, labels: Some(labels(desired, volume.clone(), "")), made_for: None, held: true });
             }
             Step::Deliver { content } => {
                 let id =
                     ObjectId::new(owner.clone(), Kind::Content, Name::try_from(content.0.as_str()).expect("content ids are hexadecimal"));
-                self.live.volumes.push(Volume { name: content_volume(&content.0), labels: Some(labels(desired, id, "")), held: true });
+                self.live.volumes.push(Volume {
+                    name: content_volume(&content.0),
+                    labels: Some(labels(desired, id, "")),
+                    made_for: None,
+                    held: true,
+                });
             }
             Step::Clear { debris } => self.live.debris.retain(|known| known.name != *debris),
             Step::RemoveContent { volume, .. } => self.live.volumes.retain(|known| known.name != *volume),

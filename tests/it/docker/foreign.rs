@@ -1,11 +1,16 @@
 //! What is not ours is shown and left alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use bollard::models::{ContainerCreateBody, VolumeCreateRequest};
+use bollard::models::{ContainerCreateBody, Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::CreateContainerOptions;
+use driftless::desired::{Network, NetworkOptions};
 use driftless::host::{Class, Step};
-use driftless::name::Kind;
+use driftless::name::{Kind, Name, ObjectId};
+use driftless::observed::Observed;
+use driftless::plan::{Claims, foreign, plan};
+use driftless::time::Time;
+use ipnet::Ipv4Net;
 
 use crate::engine::{IMAGE, docker_or_skip};
 
@@ -53,6 +58,38 @@ async fn a_volume_that_docker_compose_made_for_this_project_is_used() {
         let done = bench.docker.run(&step, &desired).await;
         bench.engine.remove_volume(&name, None::<bollard::query_parameters::RemoveVolumeOptions>).await.expect("removed");
         assert_eq!(done.is_ok(), used, "{done:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_network_that_docker_compose_made_for_this_project_is_used() {
+    let Some(bench) = docker_or_skip().await else { return };
+    let mut desired = bench.desired();
+    let id = ObjectId::new(bench.namespace(), Kind::ComposeNetwork, Name::try_from("back").expect("a name"));
+    let name = format!("{}_back", bench.namespace());
+    let network = Network { id: id.clone(), host_name: name.clone(), shared: false, options: NetworkOptions::default() };
+    desired.networks.insert(id.clone(), network);
+    let step = Step::CreateNetwork { network: id.clone() };
+    let subnet: Vec<Ipv4Net> = bench.installation.layout.pool.subnets(24).expect("longer").skip(300).take(1).collect();
+    for (project, used) in [(None, false), (Some("another".to_owned()), false), (Some(bench.namespace().to_string()), true)] {
+        let labels = project.map(|project| {
+            HashMap::from([
+                ("com.docker.compose.project".to_owned(), project),
+                ("com.docker.compose.network".to_owned(), "back".to_owned()),
+            ])
+        });
+        let config = subnet.iter().map(|subnet| IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() }).collect();
+        let ipam = Some(Ipam { config: Some(config), ..Default::default() });
+        let request = NetworkCreateRequest { name: name.clone(), labels, ipam, ..Default::default() };
+        bench.engine.create_network(request).await.expect("created");
+        let live = bench.docker.read().await;
+        let done = bench.docker.run(&step, &desired).await;
+        bench.engine.remove_network(&name).await.expect("removed");
+        assert_eq!(done.is_ok(), used, "{done:?}");
+        let live = live.expect("a snapshot");
+        let findings = plan(&desired, &Claims::default(), &Observed { live, ..Observed::default() }, Time::default()).findings;
+        let foreign = findings.iter().filter(|finding| finding.rule == foreign::RULE && finding.message.contains(&name)).count();
+        assert_eq!(foreign, usize::from(!used), "{findings:?}");
     }
 }
 

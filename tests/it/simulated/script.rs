@@ -9,7 +9,7 @@ use std::time::Duration;
 use driftless::desired::{Mode, Protocol};
 use driftless::finding::Finding;
 use driftless::name::ObjectId;
-use driftless::observed::{Claimed, Container, Field, State};
+use driftless::observed::{Claimed, Container, Field, Network, State, Volume};
 use driftless::plan::claim::Thing;
 use driftless::report::{ApplicationStatus, Paint, PlanAnswer, StatusReport, drift_text, findings_text, plan_text, status_text};
 use driftless::sim::{Behavior, Fault, Run, Scene, Turn, rounds};
@@ -117,6 +117,7 @@ fn happen(world: &mut World, words: &[&str]) {
             world.run.host.scene.faults.insert((*object).to_owned(), fault);
         }
         ["by", "hand:", words @ ..] => by_hand(world, words),
+        ["fronts", "cannot", "be", "entered"] => world.run.host.scene.no_fronts = Some("operation not permitted".to_owned()),
         ["kill", "agent"] => world.run.kill_agent(),
         ["restart", "engine"] => world.run.restart_engine(),
         ["lose", "record"] => world.lose_record(),
@@ -327,6 +328,7 @@ fn by_hand(world: &mut World, words: &[&str]) {
         }
         ["remove", "strangers"] => return world.run.host.live_mut().containers.retain(|container| container.labels.is_some()),
         ["remove", "network"] => return world.run.host.live_mut().networks.clear(),
+        ["make", kind, name, made_for @ ..] => return make(world, kind, name, made_for.last()),
         _ => {}
     }
     let [verb, workload, rest @ ..] = words else { panic!("{words:?} cannot be done by hand") };
@@ -360,6 +362,19 @@ fn by_hand(world: &mut World, words: &[&str]) {
             world.run.host.live_mut().containers.retain(|known| known.id != id);
         }
         other => panic!("`{other}` cannot be done by hand"),
+    }
+}
+
+/// Makes a network or volume that is not ours, perhaps as `docker compose` makes it for a project.
+fn make(world: &mut World, kind: &str, name: &str, made_for: Option<&&str>) {
+    let made_for = made_for.map(|object| ObjectId::try_from((*object).to_owned()).expect("an object"));
+    let live = world.run.host.live_mut();
+    match kind {
+        "network" => {
+            live.networks.push(Network { id: name.to_owned(), name: name.to_owned(), labels: None, made_for, subnets: Vec::new() });
+        }
+        "volume" => live.volumes.push(Volume { name: name.to_owned(), labels: None, made_for, held: true }),
+        other => panic!("`{other}` cannot be made by hand"),
     }
 }
 
