@@ -14,7 +14,7 @@ use crate::hash::sha256;
 const LARGEST: u64 = 16 << 20;
 
 /// Reads the files of an application that names a folder for them. What was unknown is then known.
-pub(super) fn read(external: &External) -> External {
+pub fn read(external: &External) -> External {
     match external {
         External::Unknown | External::Nowhere => External::Nowhere,
         External::Folder { path, .. } => External::Folder { path: path.clone(), files: files(Path::new(path)) },

@@ -66,6 +66,7 @@ use socket::Socket;
 use task::Bounds;
 
 pub use error::Error;
+pub use external::read as read_external;
 pub use setup::Prepared;
 pub use view::{Snapshot, Standing, View};
 
@@ -162,6 +163,8 @@ pub struct Agent {
     metrics: Arc<Metrics>,
     /// What is configured, and why a later configuration was refused.
     configured: Vec<Application>,
+    /// How often the data path had to load the rules of fronts again, as far as that was told.
+    mended: (u32, BTreeMap<String, u64>),
     misconfigured: Vec<String>,
     watches: Vec<Watching>,
     _socket: Option<Socket>,
@@ -227,6 +230,7 @@ impl Agent {
             snapshot: watch::Sender::default(),
             metrics: Arc::default(),
             configured: applications,
+            mended: Default::default(),
             misconfigured: Vec::new(),
             watches: Vec::new(),
             _socket: socket,

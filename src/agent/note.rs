@@ -1,12 +1,15 @@
 //! What is written down: the record, and the history and log for people.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::desired::Front;
 use crate::observed::Container;
-use crate::plan::{Drift, Health, Plan};
+use crate::plan::{Drift, DriftField, DriftKind, Health, Plan};
 use crate::report::Healed;
 use crate::report::word::{drift_line, short};
 use crate::store;
+use crate::traffic::Acknowledged;
 
 use super::application::{Unwritten, chain};
 use super::{Agent, now};
@@ -58,6 +61,24 @@ impl Agent {
                 _ => tracing::warn!(application = %name, "{kind}: {message}"),
             }
             self.append(index, after.revision.clone(), kind, message).await;
+        }
+    }
+
+    /// Writes down which fronts have rules again that somebody had changed: the data path does that by itself.
+    pub(super) async fn note_mended(&mut self, acknowledged: Option<&Acknowledged>) {
+        let Some(acknowledged) = acknowledged else { return };
+        let counts: BTreeMap<String, u64> = acknowledged.fronts.iter().map(|(name, front)| (name.clone(), front.mended)).collect();
+        let (pid, known) = std::mem::replace(&mut self.mended, (acknowledged.pid, counts.clone()));
+        // What was before this agent, or by another `serve`, was told then.
+        let more = |(name, count): &(String, u64)| pid == acknowledged.pid && *count > known.get(name).copied().unwrap_or_default();
+        for (name, _) in counts.into_iter().filter(more) {
+            for index in 0..self.apps.len() {
+                let Ok(Some(kept)) = self.apps[index].kept() else { continue };
+                let Some(front) = kept.fronts.values().find(|front| front.host_name == name) else { continue };
+                let drift = rules_changed(front);
+                self.append(index, kept.revision.clone(), "healed", drift_line(&drift)).await;
+                self.apps[index].healed.push(Healed { drift, at: now() });
+            }
         }
     }
 
@@ -115,6 +136,17 @@ impl Agent {
             }
         });
     }
+}
+
+/// Returns what it is that the rules of a front were not those that are published.
+fn rules_changed(front: &Front) -> Drift {
+    let field = DriftField {
+        path: "kernel rules".to_owned(),
+        expected: Some("as published".to_owned()),
+        actual: Some("changed by hand".to_owned()),
+    };
+    let (object, kind) = (front.id.to_string(), front.id.kind.to_string());
+    Drift { object, kind, what: DriftKind::Changed, fields: vec![field], since: None, healed: true }
 }
 
 fn happenings(before: Option<&Plan>, after: &Plan) -> Vec<Happening> {

@@ -71,6 +71,7 @@ impl Agent {
         }
         self.read();
         let acknowledged = self.publisher.acknowledged();
+        self.note_mended(acknowledged.as_ref()).await;
         if let Some(mut live) = self.seen() {
             for app in &mut self.apps {
                 restore(app, &live, self.publisher.current());

@@ -28,6 +28,8 @@ pub(super) enum Report {
     Front(String, Phase),
     /// Connections that a front counted.
     Connections(String, Counted),
+    /// Somebody had changed the rules of a front, and they were loaded again.
+    Mended(String),
 }
 
 /// How far a front is.
@@ -95,12 +97,19 @@ struct Known {
     published: Option<Arc<Published>>,
     fronts: BTreeMap<String, Phase>,
     counted: BTreeMap<String, Counted>,
+    mended: BTreeMap<String, u64>,
     said: Acknowledged,
 }
 
 impl Known {
     fn new(pid: u32) -> Self {
-        Known { published: None, fronts: BTreeMap::new(), counted: BTreeMap::new(), said: Acknowledged::nothing(pid) }
+        Known {
+            published: None,
+            fronts: BTreeMap::new(),
+            counted: BTreeMap::new(),
+            mended: BTreeMap::new(),
+            said: Acknowledged::nothing(pid),
+        }
     }
 
     fn take(&mut self, report: Report) {
@@ -120,6 +129,7 @@ impl Known {
             Report::Connections(front, counted) => {
                 self.counted.insert(front, counted);
             }
+            Report::Mended(front) => *self.mended.entry(front).or_default() += 1,
         }
         self.say();
     }
@@ -128,6 +138,7 @@ impl Known {
         let Some(published) = &self.published else { return };
         self.fronts.retain(|name, _| published.fronts.iter().any(|front| front.name == *name));
         self.counted.retain(|name, _| self.fronts.contains_key(name));
+        self.mended.retain(|name, _| self.fronts.contains_key(name));
         let phase = |name: &str| self.fronts.get(name).unwrap_or(&Phase::Starting);
         let served = |name: &str| match phase(name) {
             Phase::Applied { generation, .. } => *generation >= published.generation,
@@ -137,11 +148,14 @@ impl Known {
         if published.fronts.iter().all(|front| served(&front.name)) {
             self.said.generation = published.generation;
         }
-        let status = |name: &str| match phase(name) {
-            Phase::Starting => FrontStatus::default(),
-            Phase::Absent(error) => FrontStatus { pid: None, error: Some(error.clone()) },
-            Phase::Applied { pid, .. } => FrontStatus { pid: Some(*pid), error: None },
-            Phase::Failed { pid, error } => FrontStatus { pid: Some(*pid), error: Some(error.clone()) },
+        let status = |name: &str| {
+            let (pid, error) = match phase(name) {
+                Phase::Starting => (None, None),
+                Phase::Absent(error) => (None, Some(error.clone())),
+                Phase::Applied { pid, .. } => (Some(*pid), None),
+                Phase::Failed { pid, error } => (Some(*pid), Some(error.clone())),
+            };
+            FrontStatus { pid, error, mended: self.mended.get(name).copied().unwrap_or_default() }
         };
         self.said.fronts = published.fronts.iter().map(|front| (front.name.clone(), status(&front.name))).collect();
         // A sum without one of the fronts would say that somebody has drained who has not.

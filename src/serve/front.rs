@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use crate::desired::Protocol;
 use crate::traffic::{FrontPort, FrontState, Published};
@@ -23,6 +23,7 @@ use super::dns::{self, Resolver};
 use super::find::{self, End, Process};
 use super::hold::Hold;
 use super::rules::{HOLD_PORT, rules};
+use super::touched::Changes;
 use super::{Error, State, connection, namespace};
 
 /// The first and the longest pause between looks for a front's process.
@@ -168,6 +169,16 @@ async fn look(container: &str) -> std::io::Result<Option<Process>> {
     tokio::task::spawn_blocking(move || find::find(&container)).await.unwrap_or(Ok(None))
 }
 
+/// Waits until somebody else has changed rules, but not before a point in time: who changes them all the time is not
+/// fought at full speed.
+async fn other_change(changes: Option<&Changes>, earliest: Instant) {
+    let Some(changes) = changes else { return std::future::pending().await };
+    if changes.next().await.is_err() {
+        return std::future::pending().await;
+    }
+    sleep_until(earliest).await;
+}
+
 /// What runs inside a front's namespace, on a thread of its own.
 struct Inside {
     name: String,
@@ -202,19 +213,29 @@ impl Inside {
             let sockets = dns::Sockets::bind((first.address, dns::PORT).into()).await.map_err(self.failed("listen for DNS"))?;
             tokio::spawn(sockets.serve(self.resolver.clone()));
         }
+        let mut changes =
+            Changes::watch().inspect_err(|error| tracing::warn!(front = self.name, "changes of rules are not seen: {error}")).ok();
+        let (mut touched, mut mended) = (false, Instant::now() - RETRY);
         let mut count = interval(COUNT);
         count.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut applied = None;
         loop {
             let Some(published) = state.borrow_and_update().clone() else { return Ok(()) };
             let Some(front) = published.fronts.iter().find(|front| front.name == self.name) else { return Ok(()) };
-            if applied.as_ref() != Some(front) {
+            if touched || applied.as_ref() != Some(front) {
+                let before = if touched { self.list().await } else { None };
                 if let Err(error) = self.apply(applied.as_ref(), front).await {
                     self.report(Report::Front(self.name.clone(), Phase::Failed { pid: self.pid, error: error.line() }));
                     let _ = timeout(RETRY, state.changed()).await;
                     continue;
                 }
                 applied = Some(front.clone());
+                if std::mem::take(&mut touched) && before != self.list().await {
+                    mended = Instant::now();
+                    tracing::warn!(front = self.name, "somebody has changed the kernel rules of the front; they are loaded again");
+                    self.report(Report::Mended(self.name.clone()));
+                }
+                changes = changes.and_then(|mut changes| changes.settle().is_ok().then_some(changes));
             }
             let phase = Phase::Applied { pid: self.pid, generation: published.generation };
             self.report(Report::Front(self.name.clone(), phase));
@@ -225,10 +246,19 @@ impl Inside {
                         Ok(()) => break,
                         Err(_) => return Ok(()),
                     },
+                    () = other_change(changes.as_ref(), mended + RETRY) => {
+                        touched = true;
+                        break;
+                    }
                     _ = count.tick(), if !left.is_empty() => self.count(published.generation, left.clone()).await,
                 }
             }
         }
+    }
+
+    /// Returns the rules that the front has, in the kernel's words.
+    async fn list(&self) -> Option<Vec<u8>> {
+        namespace::run("nft", &["list", "table", "ip", "driftless"], "").await.ok()
     }
 
     async fn wait_for_address(&self, address: Ipv4Addr) {

@@ -19,6 +19,7 @@ mod netlink;
 mod option;
 mod rules;
 mod state;
+mod touched;
 
 use std::sync::Arc;
 

@@ -44,7 +44,7 @@ pub(super) async fn set_up(local: Option<Ipv4Net>) -> io::Result<()> {
         }
     }
     match local {
-        Some(local) => run("ip", &["route", "replace", "local", &local.to_string(), "dev", "lo"], "").await,
+        Some(local) => run("ip", &["route", "replace", "local", &local.to_string(), "dev", "lo"], "").await.map(drop),
         None => Ok(()),
     }
 }
@@ -55,12 +55,12 @@ pub(super) fn has_address(address: Ipv4Addr) -> bool {
     std::net::UdpSocket::bind((address, 0)).is_ok()
 }
 
-/// Runs a program in the namespace of the calling thread and hands it a text.
-pub(super) async fn run(program: &str, arguments: &[&str], input: &str) -> io::Result<()> {
+/// Runs a program in the namespace of the calling thread and hands it a text; returns what it printed.
+pub(super) async fn run(program: &str, arguments: &[&str], input: &str) -> io::Result<Vec<u8>> {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -74,7 +74,7 @@ pub(super) async fn run(program: &str, arguments: &[&str], input: &str) -> io::R
     drop(stdin);
     let output = child.wait_with_output().await?;
     match output.status.success() {
-        true => Ok(()),
+        true => Ok(output.stdout),
         false => {
             let text = String::from_utf8_lossy(&output.stderr);
             let first = text.lines().next().unwrap_or("it gave no reason").to_owned();

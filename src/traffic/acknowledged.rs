@@ -40,6 +40,9 @@ pub struct FrontStatus {
     pub pid: Option<u32>,
     /// What keeps it from being served.
     pub error: Option<String>,
+    /// How often its kernel rules were loaded again because somebody had changed them, since `serve` was started.
+    #[serde(default)]
+    pub mended: u64,
 }
 
 impl Acknowledged {

@@ -227,6 +227,34 @@ fn a_moved_tag_is_reported_and_healed_only_by_pull_policy_always() {
     project.wait("the tag is back", Project::is_converged);
 }
 
+#[test]
+fn kernel_rules_of_a_front_that_somebody_flushed_are_back_and_it_is_told() {
+    let Some(mut project) = Project::new() else { return };
+    docker(&["tag", IMAGE, &project.tag()]);
+    project.write("compose.yaml", &COMPOSE.replace("REPLICAS", "1"));
+    project.deploy();
+    let before = project.containers();
+    let front = format!("{}-x1", project.owner);
+    project.wait("its rules are loaded", |project| rules(project, "x1", &["list", "table", "ip", "driftless"]));
+    assert!(rules(&project, "x1", &["flush", "ruleset"]));
+    let object = format!("{}/Front/x1", project.owner);
+    project.wait("it is told", |project| {
+        let healed = project.json(&["drift", APPLICATION])["healed"].clone();
+        let of_front = |entry: &&Value| entry["object"] == object && entry["fields"][0]["path"] == "kernel rules";
+        healed.as_array().into_iter().flatten().filter(of_front).count() == 1
+    });
+    assert!(rules(&project, "x1", &["list", "table", "ip", "driftless"]), "they are back");
+    assert_eq!(project.containers(), before, "{front} was replaced");
+    project.wait("nothing is left to do", Project::is_converged);
+}
+
+/// Runs `nft` where a front is; returns whether it succeeded.
+fn rules(project: &Project, front: &str, arguments: &[&str]) -> bool {
+    let pid = docker(&["inspect", "--format", "{{.State.Pid}}", &format!("{}-{front}", project.owner)]);
+    let output = std::process::Command::new("nsenter").args(["-t", &pid, "-n", "nft"]).args(arguments).output();
+    output.expect("the package util-linux").status.success()
+}
+
 /// Makes the changes, one after the other, and lets them be healed.
 fn play(project: &mut Project, (file, manifests): (&str, &str), changes: &[ByHand]) {
     docker(&["tag", IMAGE, &project.tag()]);

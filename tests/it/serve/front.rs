@@ -272,3 +272,39 @@ async fn a_front_that_is_not_there_holds_nobody_up_and_is_served_when_it_comes()
     wait("the front serves", || ask(web).is_ok()).await;
     wait("its process is known", || world.acknowledged().is_some_and(|said| said.fronts[&name].pid.is_some())).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_somebody_changed_are_back_at_once_and_connections_go_on() {
+    let Some(mut world) = World::new().await else { return };
+    let one = world.replica("one", 10);
+    let web = SocketAddrV4::new(world.service(7), 80);
+    world.set(*web.ip(), Protocol::Tcp, 80, &[SocketAddrV4::new(one, 8080)], HOLD);
+    world.serve();
+    world.publish_and_wait().await;
+    let name = world.published.fronts[0].name.clone();
+    let mended = |world: &World| world.acknowledged().map_or(0, |said| said.fronts[&name].mended);
+    let pid = world.acknowledged().and_then(|said| said.fronts[&name].pid).expect("it runs").to_string();
+    let nft = |arguments: &[&str]| run("nsenter", &[&["-t", &pid, "-n", "nft"], arguments].concat());
+    for (times, harm) in [
+        (1, &["flush", "ruleset"][..]),
+        (2, &["flush", "table", "ip", "driftless"]),
+        (3, &["flush", "map", "ip", "driftless", "services"]),
+        (4, &["insert", "rule", "ip", "driftless", "nat_pre", "tcp", "dport", "80", "drop"]),
+    ] {
+        let mut open = TcpStream::connect(web).expect("it is served");
+        nft(harm);
+        wait(&format!("{harm:?} is mended"), || mended(&world) == times).await;
+        assert_eq!(ask(web).expect("it is served again"), "one");
+        open.write_all(b"GET /name HTTP/1.0\r\n\r\n").expect("it is still there");
+        let mut answer = String::new();
+        open.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.ends_with("one\n"), "{answer}");
+    }
+    // What is not ours is left alone, and our own changes are none of somebody else's.
+    nft(&["add", "table", "ip", "other"]);
+    world.publish_and_wait().await;
+    world.set(*web.ip(), Protocol::Tcp, 81, &[SocketAddrV4::new(one, 8080)], HOLD);
+    world.publish_and_wait().await;
+    assert_eq!(mended(&world), 4);
+    assert!(nft(&["list", "tables"]).contains("table ip other"));
+}
