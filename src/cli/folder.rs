@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::agent::read_external;
 use crate::config::{Application, Checked, Flags};
 use crate::desired::{Desired, Installation};
 use crate::finding::Finding;
@@ -31,8 +32,11 @@ pub(super) struct Read {
 /// If its files cannot be read. What is wrong in them is no error but findings.
 pub(super) async fn read(flags: &Flags, path: &Path, application: &Application) -> Result<Read, Error> {
     let (revision, tree) = git::read(path).await?;
+    let mut application = application.clone();
+    let compose = &mut application.settings.compose;
+    compose.external = read_external(&compose.external);
     // Nothing that depends on the key is shown or kept.
-    Ok(said(flags, &Key::new([0; 32]), application, &revision.id, tree))
+    Ok(said(flags, &Key::new([0; 32]), &application, &revision.id, tree))
 }
 
 /// Returns what the files of an application say at a revision.

@@ -3,6 +3,7 @@
 //! It checks what people wrote and nothing else: no engine is asked, no repository is opened.
 
 mod application;
+mod compose;
 mod document;
 mod error;
 mod flag;

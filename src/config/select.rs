@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::desired::{Compose, Mode, OnFailure, Settings};
+use crate::desired::{Mode, OnFailure, Settings};
 use crate::finding::{Finding, refuses};
 use crate::git::{Auth, Location};
 use crate::manifest::Format;
@@ -16,6 +16,7 @@ use crate::policy::{Enforce, Policy};
 use crate::time::parse_duration;
 
 use super::application::{Application, check_relative};
+use super::compose::ComposeFlags;
 use super::document::parse;
 use super::error::Error;
 
@@ -23,7 +24,7 @@ use super::error::Error;
 #[derive(Debug, Clone, Args)]
 pub struct ApplicationFlags {
     /// File of Application documents, or a folder of such files
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["repo", "reference", "path", "name", "AuthFlags", "SettingFlags"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["repo", "reference", "path", "name", "AuthFlags", "SettingFlags", "ComposeFlags"])]
     pub config: Option<PathBuf>,
 
     /// Repository: an https or ssh URL, or a path (repository or plain folder)
@@ -126,6 +127,10 @@ pub struct SettingFlags {
     /// How long a replica without probe must have run
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
     pub settle: Duration,
+
+    /// What only Compose files look at.
+    #[command(flatten)]
+    pub compose: ComposeFlags,
 }
 
 /// The words of `--mode`.
@@ -278,7 +283,7 @@ impl SettingFlags {
             deadline: self.deadline,
             hold: self.hold,
             settle: self.settle,
-            compose: Compose::default(),
+            compose: self.compose.settings(),
         }
     }
 }
@@ -421,6 +426,17 @@ mod tests {
     }
 
     #[test]
+    fn flags_for_compose_say_what_documents_say() {
+        let flags = "--repo /srv/shop --fronts false --data-root /srv/data --secrets-folder /etc/shop --variables A=1 --variables B=x=y \
+                     --profiles debug,tools";
+        let flags = select(&flags.split_whitespace().collect::<Vec<_>>()).unwrap();
+        let document = "apiVersion: driftless.dev/v1\nkind: Application\nmetadata: { name: shop }\nspec:\n  repo: /srv/shop\n  fronts: false\n  \
+                        dataRoot: /srv/data\n  secretsFolder: /etc/shop\n  variables: { A: \"1\", B: x=y }\n  profiles: [debug, tools]\n";
+        let document = parse_files(Path::new("a.yaml"), &[("a.yaml".into(), document.into())]).unwrap();
+        assert_eq!(flags, document);
+    }
+
+    #[test]
     fn wrong_flags_are_refused_with_their_reason() {
         for (arguments, reason) in [
             (&[] as &[&str], "neither --config nor --repo was given"),
@@ -436,6 +452,8 @@ mod tests {
             (&["--repo", "/x", "--path", "/abs"], "must be a path in the repository"),
             (&["--repo", "/x", "--deadline", "0"], "must be longer than 0"),
             (&["--repo", "/x", "--drain", "10"], "is no duration"),
+            (&["--repo", "/x", "--variables", "A"], "is not written as KEY=VALUE"),
+            (&["--config", "/x", "--profiles", "a"], "cannot be used with"),
             (&["--config", "/x", "--repo", "/y"], "cannot be used with"),
             (&["--config", "/x", "--mode", "manual"], "cannot be used with"),
             (&["--config", "/nonexistent"], "failed to read `/nonexistent`"),

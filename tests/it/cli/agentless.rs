@@ -388,3 +388,21 @@ fn completions_know_the_commands_of_the_shell_that_is_asked_for() {
     }
     assert!(place.run(&["completions", "tcsh"]).contains("write bash, zsh or fish"));
 }
+
+#[test]
+fn flags_say_what_only_compose_files_look_at() {
+    let place = Place::new();
+    place.write("secrets/password", "canary");
+    place.write(
+        "shop/compose.yaml",
+        "services:\n  web: &web\n    image: example/web:1\n    environment: { WHO: '${WHO:?}' }\n    secrets: [password]\n  tools:\n    <<: *web\n    \
+         profiles: [tools]\nsecrets:\n  password: { external: true }\n",
+    );
+    let flags = ["--secrets-folder", "secrets", "--variables", "WHO=me", "--profiles", "tools"];
+    let seen = place.run(&[&["plan", "./shop"], &flags[..]].concat());
+    assert!(seen.contains("+ shop/service/tools") && seen.ends_with("[exit status: 0]") && !seen.contains("canary"), "{seen}");
+    let seen = place.run(&[&["plan", "./shop"], &flags[2..]].concat());
+    assert!(seen.contains("password") && seen.ends_with("[exit status: 1]"), "{seen}");
+    let seen = place.run(&[&["plan", "./shop"], &flags[..4]].concat());
+    assert!(!seen.contains("shop/service/tools"), "{seen}");
+}
