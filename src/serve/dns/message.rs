@@ -151,7 +151,8 @@ fn wire_name(name: &str) -> Option<Name> {
     Some(name)
 }
 
-fn is_served(published: Option<&Published>, client: IpAddr) -> bool {
+/// Tells whether a client is answered at all: who is neither on this host nor in our network is refused.
+pub(super) fn is_served(published: Option<&Published>, client: IpAddr) -> bool {
     let network = published.and_then(|published| published.zone.network);
     match client.to_canonical() {
         client if is_loopback(client) => true,

@@ -4,6 +4,7 @@
 //! is answered where it is read, and a forwarded message keeps every bit that the client sent.
 
 mod forward;
+mod known;
 mod message;
 
 use std::io;
@@ -20,6 +21,7 @@ use super::acknowledge::Report;
 use super::{Options, State};
 
 use forward::Forwarder;
+use known::Known;
 use message::{Context, Reply};
 
 /// Where a front answers.
@@ -51,10 +53,20 @@ impl Resolver {
         Resolver { state, forwarder: Forwarder::new(options), forwarding: Arc::new(Semaphore::new(LIMIT)) }
     }
 
-    fn reply(&self, message: &[u8], client: SocketAddr, limit: usize) -> Reply {
+    /// Answers a message: from what the same socket or stream knows, if it was asked before.
+    fn reply(&self, known: &mut Known, message: &[u8], client: SocketAddr, limit: usize) -> Reply {
         let published = self.state.borrow().clone();
+        // What others may know is not for everybody.
+        let served = message::is_served(published.as_deref(), client.ip());
+        if served && let Some(answer) = known.answer(published.as_ref(), message) {
+            return Reply::Answer(answer);
+        }
         let context = Context { published: published.as_deref(), marker: self.forwarder.marker() };
-        message::reply(context, message, client.ip(), limit)
+        let reply = message::reply(context, message, client.ip(), limit);
+        if served && let Reply::Answer(answer) = &reply {
+            known.keep(message, answer);
+        }
+        reply
     }
 
     /// Forwards a message, or answers that it failed.
@@ -103,6 +115,7 @@ impl Sockets {
 
 async fn serve_udp(socket: Arc<UdpSocket>, resolver: Resolver) {
     let mut buffer = vec![0; UDP_SIZE];
+    let mut known = Known::default();
     loop {
         let (length, client) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
@@ -115,7 +128,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, resolver: Resolver) {
             }
         };
         let question = &buffer[..length];
-        match resolver.reply(question, client, UDP_SIZE) {
+        match resolver.reply(&mut known, question, client, UDP_SIZE) {
             Reply::Answer(answer) => drop(socket.send_to(&answer, client).await),
             Reply::Silence => {}
             Reply::Forward => {
@@ -153,9 +166,10 @@ async fn serve_tcp(listener: TcpListener, resolver: Resolver) {
 }
 
 async fn serve_stream(mut stream: TcpStream, client: SocketAddr, resolver: Resolver) -> io::Result<()> {
+    let mut known = Known::default();
     loop {
         let Some(question) = timeout(IDLE, read(&mut stream)).await?? else { return Ok(()) };
-        let answer = match resolver.reply(&question, client, usize::from(u16::MAX)) {
+        let answer = match resolver.reply(&mut known, &question, client, usize::from(u16::MAX)) {
             Reply::Answer(answer) => answer,
             Reply::Silence => return Ok(()),
             Reply::Forward => resolver.forward(&question, true).await,
