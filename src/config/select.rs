@@ -16,7 +16,7 @@ use crate::policy::{Enforce, Policy};
 use crate::time::parse_duration;
 
 use super::application::{Application, check_relative};
-use super::compose::ComposeFlags;
+use super::compose;
 use super::document::parse;
 use super::error::Error;
 
@@ -24,7 +24,7 @@ use super::error::Error;
 #[derive(Debug, Clone, Args)]
 pub struct ApplicationFlags {
     /// File of Application documents, or a folder of such files
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["repo", "reference", "path", "name", "AuthFlags", "SettingFlags", "ComposeFlags"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["repo", "reference", "path", "name", "AuthFlags", "SettingFlags"])]
     pub config: Option<PathBuf>,
 
     /// Repository: an https or ssh URL, or a path (repository or plain folder)
@@ -128,9 +128,25 @@ pub struct SettingFlags {
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
     pub settle: Duration,
 
-    /// What only Compose files look at.
-    #[command(flatten)]
-    pub compose: ComposeFlags,
+    /// Compose: a front for each service that declares a port
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub fronts: bool,
+
+    /// Compose: folder of relative bind mounts that are not in the repository [default: STATE/data/APP]
+    #[arg(long, value_name = "DIR", value_parser = compose::absolute)]
+    pub data_root: Option<String>,
+
+    /// Compose: folder with external configs and secrets, one file each
+    #[arg(long, value_name = "DIR", value_parser = compose::absolute)]
+    pub secrets_folder: Option<String>,
+
+    /// Compose: what interpolation may see besides the repository's .env; once for each
+    #[arg(long, value_name = "KEY=VALUE", value_parser = compose::variable)]
+    pub variables: Vec<(String, String)>,
+
+    /// Compose: profiles that are enabled, with commas in between
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub profiles: Vec<String>,
 }
 
 /// The words of `--mode`.
@@ -283,7 +299,7 @@ impl SettingFlags {
             deadline: self.deadline,
             hold: self.hold,
             settle: self.settle,
-            compose: self.compose.settings(),
+            compose: compose::settings(self),
         }
     }
 }
