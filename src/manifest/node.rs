@@ -89,6 +89,15 @@ impl Node {
         }
     }
 
+    /// Returns how many values it has, itself among them.
+    pub fn count(&self) -> usize {
+        match &self.value {
+            Value::List(items) => 1 + items.iter().map(Node::count).sum::<usize>(),
+            Value::Map(entries) => 1 + entries.iter().map(|(_, node)| node.count()).sum::<usize>(),
+            _ => 1,
+        }
+    }
+
     /// Tells whether there is nothing here.
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)

@@ -37,7 +37,7 @@ pub const TOP: &[Attribute] = &[
     ("volumes", Done),
     ("configs", Done),
     ("secrets", Done),
-    ("include", Refused("write the services into one file, or into its `.override`")),
+    ("include", Done),
     ("models", Refused("models are not supported")),
 ];
 
@@ -77,7 +77,7 @@ pub const SERVICE: &[Attribute] = &[
     ("env_file", Done),
     ("environment", Done),
     ("expose", Done),
-    ("extends", Refused("use an anchor and a merge key (`<<: *base`), or the `.override` file")),
+    ("extends", Done),
     ("external_links", Refused(OLD)),
     ("extra_hosts", Done),
     ("gpus", Refused("graphics processors are not supported yet")),
@@ -88,7 +88,7 @@ pub const SERVICE: &[Attribute] = &[
     ("init", Done),
     ("ipc", Done),
     ("isolation", Refused(WINDOWS)),
-    ("label_file", Refused("write `labels`")),
+    ("label_file", Done),
     ("labels", Done),
     ("links", Refused(OLD)),
     ("logging", Done),

@@ -12,6 +12,16 @@ pub fn merge(base: Node, over: Node) -> Node {
     at(base, over, &mut Vec::new())
 }
 
+/// Merges what a service says into the one that it extends.
+pub fn service(base: Node, own: Node, name: &str) -> Node {
+    at(base, own, &mut vec!["services".to_owned(), name.to_owned()])
+}
+
+/// Merges labels into others.
+pub fn labels(base: Node, own: Node) -> Node {
+    at(base, own, &mut vec!["services".to_owned(), String::new(), "labels".to_owned()])
+}
+
 fn at(base: Node, over: Node, path: &mut Vec<String>) -> Node {
     if over.is_null() {
         return base;
@@ -90,7 +100,7 @@ fn target(item: &Node) -> Option<String> {
 }
 
 /// Returns what an item says, without its place.
-fn plain(node: &Node) -> String {
+pub fn plain(node: &Node) -> String {
     match &node.value {
         Value::List(items) => items.iter().map(plain).collect::<Vec<_>>().join("\n"),
         Value::Map(entries) => entries.iter().map(|(key, node)| format!("{}={}", key.value, plain(node))).collect::<Vec<_>>().join("\n"),

@@ -1,9 +1,10 @@
-//! Compose files: one project, with its `.override`, to the desired state.
+//! Compose files: one project, with all that it is made of, to the desired state.
 //!
 //! The rules are those of the Compose specification; what it has and driftless does not is refused by
 //! name in `attribute`. Nothing is read but the application's folder and the variables that were
 //! granted: never the environment of this process.
 
+mod assemble;
 mod attribute;
 mod check;
 mod env;
@@ -16,6 +17,7 @@ mod network;
 mod option;
 mod place;
 mod port;
+mod rebase;
 mod scalar;
 mod service;
 mod update;
@@ -28,11 +30,9 @@ use crate::name::Name;
 
 use super::cursor::{Cursor, Fields, nearest};
 use super::judge::{Document, Judge};
-use super::load;
 use super::node::{Located, Node, Span, Value};
-use super::scalar::Schema;
 use super::sink::Sink;
-use super::{Context, Entry, Tree};
+use super::{Context, Tree};
 
 use interpolate::Variables;
 use service::{Service, close};
@@ -86,37 +86,19 @@ fn unknown_name<'w>(rule: &str, name: &Located<String>, message: String, known: 
 /// Builds the desired state of a project. It is meant to be used only if the sink has no errors.
 /// `files` are the numbers of its files in the tree, the base first.
 pub fn build(tree: &Tree, files: &[u32], context: &Context, judge: &dyn Judge, sink: &Sink) -> Option<Desired> {
-    let documents = files.iter().filter_map(|number| document(tree, *number, sink));
-    let written = documents.reduce(merge::merge)?;
+    // What is wrong is found where variables are put in.
+    let quiet = Sink::new(tree.files.keys().cloned().collect());
+    let written = assemble::Files::new(tree, &quiet).project(files, None);
+    let known = written.as_ref().and_then(|written| name(written, context, &quiet));
+    let values = variables(tree, known.as_ref().unwrap_or(&context.namespace), context, sink);
+    let root = assemble::Files::new(tree, sink).project(files, Some(&values))?;
+    let written = written?;
     let name = name(&written, context, sink)?;
-    let values = variables(tree, &name, context, sink);
-    let mut root = written.clone();
-    Variables::new(&values).replace(&mut root, sink);
     let project = Cursor::new(&root, sink).fields(|fields| decode(fields, name));
     let desired = project.map(|project| lower::lower(&project, &values, tree, context, sink));
     place::name_fields(&root, sink);
     judge.judge(&[Document { node: &root, written: Some(&written) }], sink);
     desired
-}
-
-/// Reads the one document of a file.
-fn document(tree: &Tree, number: u32, sink: &Sink) -> Option<Node> {
-    let whole = Span { file: number, ..Span::default() };
-    let (path, entry) = tree.files.iter().nth(number as usize)?;
-    let Entry::File { bytes, .. } = entry else {
-        env::unreadable(Some(entry), path, whole, sink);
-        return None;
-    };
-    let before = sink.errors();
-    let mut documents = load::load(bytes, number, Schema::Yaml12, sink);
-    if documents.len() > 1 {
-        let hint = "put each project into a folder of its own";
-        sink.error_with("several-documents", documents[1].span, "a Compose file has one document", hint);
-    }
-    if documents.is_empty() && sink.errors() == before {
-        sink.error_with("empty", whole, "the file is empty", "write `services`");
-    }
-    documents.drain(..).next()
 }
 
 /// Returns the project's name: what the file says, or the namespace.

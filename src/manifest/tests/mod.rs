@@ -3,6 +3,7 @@
 mod bad;
 mod compose;
 mod compose_bad;
+mod compose_files;
 mod compose_hostile;
 mod hostile;
 mod login;
