@@ -134,3 +134,35 @@ fn a_changed_application_is_kept_as_its_new_document_says() {
     project.signal(Signal::HUP);
     project.wait("it is what the other folder asks for", |project| project.is_converged() && project.releases() == ["2"]);
 }
+
+const NOTHING: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: NAME, namespace: PROJECT }\n---\n";
+const WEB: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web, namespace: PROJECT }\nspec:\n  selector: { matchLabels: { app: web } }\n  \
+                   template:\n    metadata: { labels: { app: web } }\n    spec: { containers: [{ name: web, image: IMAGE, imagePullPolicy: Never }] }\n";
+const STAYS: &str = "---\napiVersion: v1\nkind: Service\nmetadata: { name: stays, namespace: PROJECT }\nspec: { selector: { app: none }, ports: [{ port: 80 }] }\n";
+
+/// Between two repositories no commit is in both: without `prune: false` the giver, pushed first, would remove what
+/// nobody wants yet.
+#[test]
+fn an_object_that_leaves_one_repository_first_waits_for_the_other_with_prune_false() {
+    let Some(mut project) = Project::new() else { return };
+    project.write("shop.yaml", &(NOTHING.replace("NAME", "a") + WEB + STAYS));
+    project.write("../other/shop.yaml", &NOTHING.replace("NAME", "b"));
+    project.deploy();
+    let other = project.document("other", "other");
+    project.set("prune: false");
+    project.configure(&other);
+    project.wait("the other one is known", |project| project.standing("other")["sync"] == "Synced");
+    let before = project.containers();
+    project.write("shop.yaml", &(NOTHING.replace("NAME", "a") + STAYS));
+    project.wait("the giver keeps what it no longer has", |project| {
+        let plan = project.json(&["plan", APPLICATION]);
+        let deferred = plan["deferred"].as_array().into_iter().flatten();
+        deferred.filter(|held| held["reason"].as_str().is_some_and(|reason| reason.contains("`prune: false` keeps it"))).count() == 1
+    });
+    project.write("../other/shop.yaml", &(NOTHING.replace("NAME", "b") + WEB));
+    project.wait("the taker has it", |project| {
+        let plan = project.json(&["plan", APPLICATION]);
+        project.standing("other")["workloads"][0]["available"] == 1 && plan["deferred"].as_array().is_some_and(Vec::is_empty)
+    });
+    assert_eq!(project.containers(), before, "nothing was made anew");
+}
