@@ -88,6 +88,11 @@ pub fn aliases(network: &str) -> String {
     format!("aliases[{network}]")
 }
 
+/// What a service asks for that the replica begins anew with.
+pub fn follows(service: &str) -> String {
+    format!("depends_on[{service}]")
+}
+
 /// The hardware address on a network, by the network's name on the host.
 pub fn mac(network: &str) -> String {
     format!("macs[{network}]")

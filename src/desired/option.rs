@@ -79,6 +79,9 @@ pub struct Options {
     pub no_copy: BTreeSet<String>,
     /// How often the engine restarts it after a failure; `None` is without end.
     pub retries: Option<u32>,
+    /// Services that it begins anew with, each with the digest of what that one asks for: whoever follows is replaced
+    /// when it is.
+    pub follows: BTreeMap<String, String>,
     /// What its author calls a field, where that does not follow from the field alone: by canonical path,
     /// within the service. It is for people, and in no hash.
     pub written: BTreeMap<String, String>,
@@ -232,6 +235,7 @@ impl Options {
             tmpfs,
             no_copy,
             retries: _,
+            follows: _,
             written: _,
         } = self;
         for (network, names) in aliases.iter().filter(|(_, names)| !names.is_empty()) {
@@ -300,6 +304,11 @@ impl Options {
                 put(path.to_owned(), number.to_string());
             }
         }
+    }
+
+    /// Hands over the digests of what it begins anew with: they are keyed, as those of secrets are.
+    pub fn followed(&self, put: &mut impl FnMut(String, String)) {
+        self.follows.iter().for_each(|(service, digest)| put(field::follows(service), digest.clone()));
     }
 
     /// Hands over the options that are set and that are changed on a live container.

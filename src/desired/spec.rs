@@ -60,6 +60,7 @@ impl Spec {
             put(field::GRACE.to_owned(), grace.as_secs().to_string());
         }
         options.fields(&mut put);
+        options.followed(&mut |path, digest| drop(replica.insert(path, FieldValue::Keyed(digest))));
         Spec {
             replica,
             ports: ports.iter().map(port_field).collect(),

@@ -216,6 +216,7 @@ fn option_fields(fields: &mut Fields, found: Options, image: &ImageConfig) {
         let mut map = BTreeMap::new();
         let mut put = |path, value| drop(map.insert(path, value));
         options.fields(&mut put);
+        options.followed(&mut put);
         options.in_place(&mut put);
         map
     };

@@ -26,6 +26,8 @@ pub(super) const NAME: &str = "dev.driftless.name";
 pub(super) const PLATFORM: &str = "dev.driftless.platform";
 /// The hardware addresses that the author asked for, as JSON: the engine tells them only while it runs.
 pub(super) const MACS: &str = "dev.driftless.macs";
+/// The services that a replica begins anew with, and the digests of what they asked for, as JSON.
+pub(super) const FOLLOWS: &str = "dev.driftless.follows";
 /// The author's driver of logs and its options, as JSON: the engine adds its own to them.
 pub(super) const LOGGING: &str = "dev.driftless.logging";
 /// The author's limit of memory and swap together: the engine tells it also where nobody asked.
@@ -72,13 +74,16 @@ pub(super) fn replica(desired: &Desired, workload: &Workload, id: &ObjectId, con
             ("io.kubernetes.container.name", container.name.to_string()),
         ]),
     });
-    let Options { container_name, platform, macs, memswap_limit, logging, .. } = &workload.template.options;
+    let Options { container_name, platform, macs, memswap_limit, logging, follows, .. } = &workload.template.options;
     labels.extend(container_name.iter().map(|name| (NAME.to_owned(), name.clone())));
     labels.extend(platform.iter().map(|platform| (PLATFORM.to_owned(), platform.clone())));
     labels.extend(logging.iter().map(|logging| (LOGGING.to_owned(), json(logging))));
     labels.extend(memswap_limit.iter().map(|bytes| (SWAP.to_owned(), bytes.to_string())));
     if !macs.is_empty() {
         labels.insert(MACS.to_owned(), json(macs));
+    }
+    if !follows.is_empty() {
+        labels.insert(FOLLOWS.to_owned(), json(follows));
     }
     if let Some(hook) = &container.post_start {
         labels.insert(POST_START.to_owned(), json(hook));

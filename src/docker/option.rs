@@ -47,6 +47,7 @@ pub(super) fn apply(options: &Options, body: &mut ContainerCreateBody) {
         tmpfs,
         no_copy: _,
         retries,
+        follows: _,
         written: _,
     } = options;
     body.domainname = domainname.clone();
@@ -184,6 +185,7 @@ pub(super) fn read(config: &ContainerConfig, host: &HostConfig, networks: &[(&St
         tmpfs: host.tmpfs.clone().unwrap_or_default().into_iter().collect(),
         no_copy: no_copy(host),
         retries: number(policy).and_then(|number| u32::try_from(number).ok()),
+        follows: labels.get(label::FOLLOWS).and_then(|follows| serde_json::from_str(follows).ok()).unwrap_or_default(),
         written: BTreeMap::new(),
     }
 }

@@ -178,8 +178,7 @@ pub const RESTART: &[Attribute] = &[
 ];
 
 /// Attributes of a service's entry in `depends_on`.
-pub const DEPENDENCY: &[Attribute] =
-    &[("condition", Done), ("required", Done), ("restart", Refused("a service that loses its connection has to connect again"))];
+pub const DEPENDENCY: &[Attribute] = &[("condition", Done), ("required", Done), ("restart", Done)];
 
 /// Attributes of `healthcheck`.
 pub const HEALTHCHECK: &[Attribute] = &[

@@ -99,6 +99,7 @@ impl Lower<'_> {
             }
             workloads.insert(id, workload);
         }
+        self.follow(&mut workloads);
         let Context { application, revision, installation, settings, .. } = self.context;
         Desired {
             application: application.clone(),
@@ -214,12 +215,8 @@ impl Lower<'_> {
         let start_first = !stop_first && service.update.start_first.unwrap_or(has_front);
         let at_once = service.update.parallelism.map_or(1, |count| if count == 0 { replicas.max(1) } else { count });
         let (surge, unavailable) = if start_first { (at_once, 0) } else { (0, at_once) };
-        let volume = |source: &MountSource| match source {
-            MountSource::Volume(id) => self.volume_name(id.name.as_str()),
-            _ => String::new(),
-        };
         let key = &self.context.installation.key;
-        let spec = Spec::new(&template, service.restart, volume, key);
+        let spec = self.spec(&template, service.restart);
         Workload {
             id: id.clone(),
             place: self.sink.place(service.span),
@@ -242,6 +239,47 @@ impl Lower<'_> {
             restart: service.restart,
             spec,
         }
+    }
+
+    /// Notes in each service what those ask for that it begins anew with, in the order in which they depend on one
+    /// another: what is noted is a part of what the next asks for.
+    fn follow(&self, workloads: &mut BTreeMap<ObjectId, Workload>) {
+        let key = &self.context.installation.key;
+        let followed = |service: &Service| -> BTreeSet<String> {
+            let names = service.depends_on.iter().filter(|dependency| dependency.restart).map(|dependency| dependency.name.value.clone());
+            names.filter(|name| self.services.contains_key(name.as_str())).collect()
+        };
+        let mut left: BTreeMap<&str, BTreeSet<String>> = self.services.iter().map(|(name, service)| (*name, followed(service))).collect();
+        let mut followers: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        left.iter().for_each(|(name, all)| all.iter().for_each(|one| followers.entry(one.clone()).or_default().push(name)));
+        let mut free: Vec<&str> = left.iter().filter(|(_, all)| all.is_empty()).map(|(name, _)| *name).collect();
+        let mut digests: BTreeMap<String, String> = BTreeMap::new();
+        while let Some(name) = free.pop() {
+            let Some((id, service)) = self.id(Kind::ComposeService, name).zip(self.services.get(name)) else { continue };
+            let Some(workload) = workloads.get_mut(&id) else { continue };
+            let noted = followed(service).into_iter().filter_map(|one| Some((one.clone(), digests.get(&one)?.clone())));
+            workload.template.options.follows = noted.collect();
+            if !workload.template.options.follows.is_empty() {
+                workload.spec = self.spec(&workload.template, workload.restart);
+                workload.hash = workload.spec.hash(key);
+            }
+            if let Some(followers) = followers.get(name) {
+                let asked = format!("{} {:?}", workload.hash, workload.spec.ports);
+                digests.insert(name.to_owned(), key.digest(asked.as_bytes()).chars().take(16).collect());
+                for follower in followers {
+                    let all = left.get_mut(follower).map(|all| (all.remove(name), all.is_empty()));
+                    free.extend(all.filter(|(_, done)| *done).map(|_| *follower));
+                }
+            }
+        }
+    }
+
+    fn spec(&self, template: &Template, restart: desired::Restart) -> Spec {
+        let volume = |source: &MountSource| match source {
+            MountSource::Volume(id) => self.volume_name(id.name.as_str()),
+            _ => String::new(),
+        };
+        Spec::new(template, restart, volume, &self.context.installation.key)
     }
 
     /// Returns what only one replica can have: ports of the host, and volumes that one replica writes.

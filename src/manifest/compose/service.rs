@@ -114,6 +114,8 @@ pub struct Dependency {
     pub condition: Condition,
     /// It must exist.
     pub required: bool,
+    /// The service is replaced when that one is.
+    pub restart: bool,
 }
 
 /// Decodes a service.
@@ -304,7 +306,7 @@ fn mac(field: &Cursor<'_>) -> Option<Located<String>> {
 fn dependencies(fields: &mut Fields<'_>) -> Vec<Dependency> {
     let Some(field) = fields.get("depends_on") else { return Vec::new() };
     if let Value::List(_) = field.node().value {
-        let started = |name| Dependency { name, condition: Condition::Started, required: true };
+        let started = |name| Dependency { name, condition: Condition::Started, required: true, restart: false };
         return scalar::texts(&field).into_iter().map(started).collect();
     }
     let words = [
@@ -313,15 +315,13 @@ fn dependencies(fields: &mut Fields<'_>) -> Vec<Dependency> {
         ("service_completed_successfully", Condition::Completed),
     ];
     let read = |(name, entry): (&Located<String>, Cursor<'_>)| {
-        let mut dependency = Dependency { name: name.clone(), condition: Condition::Started, required: true };
+        let mut dependency = Dependency { name: name.clone(), condition: Condition::Started, required: true, restart: false };
         if !entry.node().is_null() {
             entry.fields(|fields| {
                 dependency.condition = fields.choice("condition", &words);
                 dependency.required = fields.get("required").and_then(|field| scalar::flag(&field)).unwrap_or(true);
-                // The default may be written.
-                if fields.get("restart").is_none_or(|restart| scalar::flag(&restart) != Some(false)) {
-                    close(fields, DEPENDENCY);
-                }
+                dependency.restart = scalar::flag_of(fields, "restart");
+                close(fields, DEPENDENCY);
             });
         }
         dependency

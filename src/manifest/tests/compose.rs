@@ -235,7 +235,6 @@ networks: { back: , front: }
   web:
     image: a
     mac_address: here
-    depends_on: { db: { restart: true } }
     deploy:
       rollback_config: { order: start-first, parallelism: 2, delay: 1s, failure_action: continue }
       restart_policy: { delay: 5s, window: 1m }
@@ -244,14 +243,13 @@ networks: { back: , front: }
     );
     for line in [
         "compose.yaml:4:18: `services.web.mac_address` is no hardware address: `here`",
-        "`services.web.depends_on.db.restart` is not supported -> a service that loses its connection has to connect again",
         "`services.web.deploy.rollback_config.order` differs from `update_config` -> a rollback goes as `update_config` says",
         "`services.web.deploy.rollback_config.parallelism` differs from `update_config`",
         "`services.web.deploy.rollback_config.delay` differs from `update_config`",
         "`services.web.deploy.rollback_config.failure_action` is supported with the value `pause` only",
         "`services.web.deploy.restart_policy.delay` is supported with the value 0 only, but is `5s`",
         "`services.web.deploy.restart_policy.window` is supported with the value 0 only, but is `1m`",
-        "compose.yaml:9:52: `services.db.mac_address`: `mac_address` contradicts `network_mode`",
+        "compose.yaml:8:52: `services.db.mac_address`: `mac_address` contradicts `network_mode`",
     ] {
         assert!(found.contains(line), "{line}\n\n{found}");
     }

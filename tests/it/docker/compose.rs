@@ -91,6 +91,8 @@ async fn every_option_that_is_asked_for_reads_back_and_no_other() {
     oom_score_adj: 100
     cap_add: [NET_ADMIN]
     read_only: true
+    depends_on: { other: { condition: service_started, restart: true } }
+  other: { image: IMAGE, networks: [back] }
 networks: { back: { internal: true, attachable: true, labels: { team: shop } }, front: }
 volumes: { data: { labels: { team: shop } } }
 ",
@@ -103,7 +105,7 @@ volumes: { data: { labels: { team: shop } } }
     asked.extend(spec.fields.clone());
     asked.extend(spec.in_place.clone());
     for (path, value) in &asked {
-        let FieldValue::Public(expected) = value else { panic!("{path} is not public") };
+        let (FieldValue::Public(expected) | FieldValue::Keyed(expected)) = value else { panic!("{path} is not public") };
         let mut found = live.fields.get(path).map(|field| field.value.clone()).unwrap_or_default();
         if path.starts_with("aliases[") {
             // The engine adds the host name to the names.
@@ -113,6 +115,7 @@ volumes: { data: { labels: { team: shop } } }
     }
     let extra: Vec<_> = live.fields.iter().filter(|(path, field)| !field.inherited && !asked.contains_key(*path)).collect();
     assert!(extra.is_empty(), "{extra:?}");
+    create(&bench, &desired, "other").await;
     assert_eq!(drift(&bench, &desired).await, [] as [&str; 0]);
 
     let other = bench.network().host_name;
