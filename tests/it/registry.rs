@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use driftless::hash::sha256;
 use serde_json::Value;
 
-use crate::engine::IMAGE;
+use crate::engine::{IMAGE, image_or_skip};
 use crate::project::{APPLICATION, Project, docker as client};
 
 pub const USER: &str = "deploy";
@@ -135,11 +135,10 @@ services:
     stop_signal: SIGKILL
 "#;
 
-/// Returns a project of a service with this image, not yet deployed.
-fn project(image: &str) -> Option<Project> {
-    let project = Project::new()?;
-    project.write("compose.yaml", &SHOP.replace("REGISTRY", image));
-    Some(project)
+/// Returns a registry and a project, which ends first: its containers hold images of the registry.
+fn shop() -> Option<(Registry, Project)> {
+    image_or_skip()?;
+    Some((Registry::start(false), Project::new()?))
 }
 
 /// Returns the digest that the engine knows for a name.
@@ -158,8 +157,7 @@ fn history(project: &Project, kind: &str) -> Vec<String> {
 
 #[test]
 fn the_digest_that_a_tag_had_is_recorded_and_a_moved_tag_shows_both() {
-    let Some(mut project) = project("unknown") else { return };
-    let registry = Registry::start(false);
+    let Some((registry, mut project)) = shop() else { return };
     let image = registry.put(IMAGE, "1");
     project.write("compose.yaml", &SHOP.replace("REGISTRY", &image));
     project.deploy();
@@ -195,8 +193,7 @@ fn the_digest_that_a_tag_had_is_recorded_and_a_moved_tag_shows_both() {
 
 #[test]
 fn with_the_registry_away_what_runs_stays_and_others_go_on() {
-    let Some(mut project) = project("unknown") else { return };
-    let mut registry = Registry::start(false);
+    let Some((mut registry, mut project)) = shop() else { return };
     let (first, second) = (registry.put(IMAGE, "1"), registry.put(IMAGE, "2"));
     project.write("compose.yaml", &SHOP.replace("REGISTRY", &first));
     project.deploy();
@@ -260,10 +257,10 @@ fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
 
 #[test]
 fn an_image_for_another_platform_is_told_with_both_and_the_running_version_stays() {
-    let Some(mut project) = project(IMAGE) else { return };
+    let Some((registry, mut project)) = shop() else { return };
+    project.write("compose.yaml", &SHOP.replace("REGISTRY", IMAGE));
     let local = project.tag();
     let foreign = load_foreign(&local);
-    let registry = Registry::start(false);
     let pulled = registry.put(&local, "1");
     project.deploy();
     let own = if foreign == "arm64" { "amd64" } else { "arm64" };
