@@ -6,9 +6,11 @@
 
 mod decision;
 mod image;
+mod rest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::desired::{Desired, Mode, OnFailure, Workload};
@@ -16,11 +18,13 @@ use crate::hash::Fields;
 use crate::host::{Class, Failure, Outcome, Step};
 use crate::name::{Kind, Name, ObjectId};
 use crate::observed::{
-    Applied, Begun, Failed, FailedStep, Heal, InFlight, Interruption, Joined, Left, Live, Observed, Probing, Record, Traffic,
+    Applied, Begun, Failed, FailedStep, Heal, InFlight, Interruption, Joined, Left, Live, Observed, Probing, Record, Share, Traffic,
 };
 use crate::plan::change::{digest, service_fields, workload_digest, workload_fields};
 use crate::plan::{ChangeAction, Claims, Plan, audit::audit, content, foreign, interruption::interrupts, overridden, plan};
 use crate::time::Time;
+
+use rest::Known;
 
 pub use decision::{BY_HAND, CannotGoBack, CannotScale, Scaled};
 pub use image::Started;
@@ -33,7 +37,7 @@ const FAILED_KEPT: usize = 20;
 /// One application between two rounds.
 #[derive(Debug, Clone)]
 pub struct Reconciler {
-    observed: Observed,
+    observed: Known,
 }
 
 /// What one round decided.
@@ -85,7 +89,7 @@ pub enum Target {
 impl Reconciler {
     /// Returns the state of an application that somebody begins to look at.
     pub fn new(record: Record, traffic: Traffic, now: Time) -> Self {
-        Reconciler { observed: Observed { since: now, record, traffic, ..Observed::default() } }
+        Reconciler { observed: Known::new(Observed { since: now, record, traffic, ..Observed::default() }) }
     }
 
     /// Takes over who had joined and left before somebody began to look.
@@ -96,7 +100,7 @@ impl Reconciler {
     /// Gives up an object that another application has from now on; `me` is the application that gives it up. Its
     /// replicas are handed over as they are: what is known of them goes with them.
     pub fn give_up(&mut self, id: &ObjectId, me: &Name, live: &Live) -> HandedOver {
-        let Observed { record, traffic, failures, .. } = &mut self.observed;
+        let Observed { record, traffic, failures, .. } = &mut *self.observed;
         record.begun.remove(id);
         let of_it = |replica: &ObjectId| replica.workload() == *id;
         record.heals.retain(|key, _| !belongs(key, id));
@@ -117,7 +121,7 @@ impl Reconciler {
 
     /// Takes over an object that another application gave up.
     pub fn take_over(&mut self, id: &ObjectId, handed: HandedOver) {
-        let Observed { record, traffic, .. } = &mut self.observed;
+        let Observed { record, traffic, .. } = &mut *self.observed;
         let HandedOver { applied, accepted, address, joined, left, made_by } = handed;
         record.applied.extend(applied.map(|applied| (id.clone(), applied)));
         record.accepted.extend(accepted.map(|ports| (id.clone(), ports)));
@@ -138,10 +142,10 @@ impl Reconciler {
     /// Forgets who made an object's containers once none of theirs is left. `live` is what the host shows, without
     /// any adoption. Returns whether something was forgotten.
     pub fn forget_adopted(&mut self, live: &Live) -> bool {
-        let adopted = &mut self.observed.record.adopted;
-        if adopted.is_empty() {
+        if self.observed.record.adopted.is_empty() {
             return false;
         }
+        let adopted = &mut self.observed.record.adopted;
         let labels = live.containers.iter().filter_map(|container| container.labels.as_ref());
         let made: BTreeSet<(ObjectId, &Name)> =
             labels.filter_map(|labels| Some((labels.object.workload(), labels.application.as_ref()?))).collect();
@@ -166,25 +170,38 @@ impl Reconciler {
 
     /// Takes in what probes said.
     pub fn probed(&mut self, probing: BTreeMap<String, Probing>) {
-        self.observed.probing = probing;
+        if self.observed.probing != probing {
+            self.observed.probing = probing;
+        }
     }
 
     /// Takes in the generation that was published: whoever joined or left since has this one.
     pub fn published(&mut self, generation: u64) {
+        self.observed.number(generation);
+        let stamps = |traffic: &Traffic| {
+            let joined = traffic.joined.values().map(|joined| joined.generation);
+            joined.chain(traffic.left.values().map(|left| left.generation)).any(|stamp| stamp == 0)
+        };
+        if !stamps(&self.observed.traffic) {
+            return;
+        }
         let traffic = &mut self.observed.traffic;
-        traffic.generation = generation;
         let joined = traffic.joined.values_mut().map(|joined| &mut joined.generation);
         let left = traffic.left.values_mut().map(|left| &mut left.generation);
         joined.chain(left).filter(|stamp| **stamp == 0).for_each(|stamp| *stamp = generation);
     }
 
-    /// Takes in the generation that the data path serves, the connections that replicas which left
-    /// still have, and what keeps fronts from serving.
-    pub fn acknowledged(&mut self, generation: u64, connections: BTreeMap<Ipv4Addr, u64>, front_errors: BTreeMap<String, String>) {
-        let traffic = &mut self.observed.traffic;
-        traffic.acknowledged = generation;
-        traffic.connections = connections;
-        traffic.front_errors = front_errors;
+    /// Takes in the generation that the data path serves, the connections that replicas still have, and what keeps
+    /// fronts from serving. Connections count for replicas that left.
+    pub fn acknowledged(&mut self, generation: u64, connections: &BTreeMap<Ipv4Addr, u64>, front_errors: &BTreeMap<String, String>) {
+        self.observed.acknowledge(generation);
+        let traffic = &self.observed.traffic;
+        let left = traffic.left.values().flat_map(|left| &left.addresses);
+        let connections: BTreeMap<Ipv4Addr, u64> = left.filter_map(|address| Some((*address, *connections.get(address)?))).collect();
+        if traffic.connections != connections || traffic.front_errors != *front_errors {
+            let traffic = &mut self.observed.traffic;
+            (traffic.connections, traffic.front_errors) = (connections, front_errors.clone());
+        }
     }
 
     /// Tells which revision is to be kept, given what Git has.
@@ -211,13 +228,24 @@ impl Reconciler {
         }
     }
 
+    /// Tells whether nothing that is known of it has changed since a round that left nothing to do: as long as the
+    /// host, the claims, and what is desired stay the same, too, there is no need for another one.
+    pub fn is_undisturbed(&self) -> bool {
+        self.observed.is_undisturbed()
+    }
+
+    /// Tells whether a round would come out as the last one did. Without a share the host is the same as then.
+    pub fn rests(&self, desired: &Arc<Desired>, claims: &Claims, share: Option<&Share<'_>>) -> bool {
+        self.observed.rests(desired, claims) && share.is_none_or(|share| share.is(&self.observed.live))
+    }
+
     /// Plans a round from what was seen and takes note of what it starts.
-    pub fn round(&mut self, desired: &Desired, claims: &Claims, mut live: Live, now: Time) -> Round {
+    pub fn round(&mut self, desired: &Arc<Desired>, claims: &Claims, mut live: Live, now: Time) -> Round {
         self.adopt(desired, &mut live);
-        self.observed.live = live;
-        self.observed.live.recognise(&self.observed.known, &self.observed.traffic);
-        let mine = self.observed.live.replicas(&desired.installation.owner, &desired.application);
+        live.recognise(&self.observed.known, &self.observed.traffic);
+        let mine = live.replicas(&desired.installation.owner, &desired.application);
         self.observed.known = mine.map(|(container, _)| container.id.clone()).collect();
+        self.observed.live = live;
         let before = self.observed.record.clone();
         self.end_overrides(desired, now);
         let mut publish = self.settle_traffic(desired, now);
@@ -240,6 +268,9 @@ impl Reconciler {
             }
         }
         let store = before != self.observed.record;
+        if !store && !publish && start.is_empty() && restored.is_empty() && refused.is_empty() {
+            self.observed.begin_rest(&plan, desired, claims);
+        }
         Round { plan, start, publish, store, restored, images, refused }
     }
 
@@ -282,7 +313,7 @@ impl Reconciler {
     /// on being counted, neither shorter nor longer. The engine's own times stay as they are, so deadlines
     /// that look at those begin anew.
     pub fn clock_set(&mut self, by: i64, now: Time) {
-        let observed = &mut self.observed;
+        let observed = &mut *self.observed;
         let move_it = |time: &mut Time| *time = time.moved(by);
         observed.since = now;
         observed.in_flight.values_mut().for_each(|it| move_it(&mut it.since));
@@ -322,7 +353,7 @@ impl Reconciler {
     /// Brings traffic in line with what can be seen: who is gone serves nobody, and who is marked as
     /// leaving without an entry (its agent was killed in between) begins to drain now.
     fn settle_traffic(&mut self, desired: &Desired, now: Time) -> bool {
-        let (live, traffic) = (&self.observed.live, &mut self.observed.traffic);
+        let Observed { live, traffic, .. } = &mut *self.observed;
         let known: BTreeSet<&str> = live.containers.iter().map(|container| container.id.as_str()).collect();
         let before = (traffic.joined.len(), traffic.left.len());
         traffic.joined.retain(|_, joined| known.contains(joined.container.as_str()));
@@ -349,7 +380,7 @@ impl Reconciler {
         let wanted = overridden(desired, &self.observed.record, now);
         self.note_begun(plan, &wanted, now);
         self.note_applied(plan, &wanted);
-        let observed = &mut self.observed;
+        let observed = &mut *self.observed;
         if let Some(failed) = &plan.failed
             && goes_back(desired, &failed.object)
             && !observed.record.healthy.is_empty()
@@ -423,7 +454,8 @@ impl Reconciler {
 
     /// Notes what begins to be interrupted, and returns what no longer is.
     fn note_interrupted(&mut self, plan: &Plan, desired: &Desired, now: Time) -> Vec<(ObjectId, Interruption)> {
-        let interrupted = &mut self.observed.record.interrupted;
+        let Observed { record, live, traffic, .. } = &mut *self.observed;
+        let interrupted = &mut record.interrupted;
         interrupted.retain(|id, _| desired.workloads.contains_key(id));
         let mut restored = Vec::new();
         for status in plan.workloads.iter().filter(|status| status.ready > 0) {
@@ -437,8 +469,8 @@ impl Reconciler {
             let id = replica.workload();
             let stopped = plan.workloads.iter().any(|status| status.object == id && status.ready == 0);
             let Some(workload) = desired.workloads.get(&id).filter(|_| stopped) else { continue };
-            let published = self.observed.live.container(container).map(|container| &container.published);
-            if let Some(what) = interrupts(desired, workload, published.into_iter().flatten(), &self.observed.traffic.front_errors)
+            let published = live.container(container).map(|container| &container.published);
+            if let Some(what) = interrupts(desired, workload, published.into_iter().flatten(), &traffic.front_errors)
                 && interrupted.get(&id).is_none_or(|known| known.until.is_some())
             {
                 interrupted.insert(id, Interruption { what, since: now, until: None });
@@ -469,7 +501,7 @@ impl Reconciler {
 
     /// Notes what was applied, and forgets what is neither wanted nor there.
     fn note_applied(&mut self, plan: &Plan, desired: &Desired) {
-        let Observed { record, live, probing, .. } = &mut self.observed;
+        let Observed { record, live, probing, .. } = &mut *self.observed;
         let revision = &desired.revision;
         let claimed = plan.findings.iter().any(|finding| finding.rule == "claimed");
         let mut changed = false;

@@ -13,6 +13,7 @@ use crate::finding::Finding;
 use crate::git::{Revision, Source};
 use crate::host::Class;
 use crate::manifest::Context;
+use crate::observed::Live;
 use crate::plan::{Health, Held, Plan, Sync, aggregate};
 use crate::policy;
 use crate::reconcile::{Reconciler, Target};
@@ -20,6 +21,8 @@ use crate::report::word::{severities, short};
 use crate::report::{ApplicationStatus, Healed};
 
 use super::external;
+use super::note::Unwritten;
+use super::share::Wants;
 use super::shown::Shown;
 
 /// Something that keeps a revision from being read.
@@ -68,14 +71,6 @@ pub(super) struct Refused {
     pub(super) findings: Vec<Finding>,
 }
 
-/// A record that could not be written.
-#[derive(Debug)]
-pub(super) struct Unwritten {
-    pub(super) why: String,
-    /// When it is tried again.
-    pub(super) again: std::time::Instant,
-}
-
 /// One application.
 pub(super) struct App {
     pub(super) config: Application,
@@ -100,8 +95,12 @@ pub(super) struct App {
     /// Who had joined was taken over from what was published before.
     pub(super) restored: bool,
     pub(super) plan: Option<Plan>,
+    /// The snapshot that its plan was last compared or made with.
+    pub(super) seen: Option<Arc<Live>>,
     /// What was healed lately, oldest first.
     pub(super) healed: Vec<Healed>,
+    /// What it wants of that which only one application can have.
+    pub(super) wants: Wants,
     /// Plans that people may have seen.
     pub(super) shown: Shown,
     /// The load that is running; and whether to look again after it.
@@ -109,13 +108,14 @@ pub(super) struct App {
     pub(super) look_again: bool,
     /// The digest of the external files that the head was read with.
     pub(super) external: String,
-    /// An image that decides about a front has come since the head was read: it is being read again, and
-    /// nothing is done meanwhile.
+    /// An image that decides about a front has come since the head was read, and is looked at (when last) first.
     pub(super) outdated: bool,
-    /// When it was last read again for that.
     pub(super) looked: Option<Instant>,
-    /// The record was changed by a person's decision and must be stored.
+    /// Something has happened to it since the last turn that its reconciler does not know of, or it was planned.
+    pub(super) touched: bool,
+    /// The record was changed and must be stored; and the revisions that were kept when it last was.
     pub(super) unsaved: bool,
+    pub(super) retained: BTreeSet<String>,
     /// The record on disk is an older one.
     pub(super) unwritten: Option<Unwritten>,
     /// Why what is served cannot be published.
@@ -209,6 +209,7 @@ impl App {
 
     /// Takes in a loaded revision; returns whether what Git asks for has changed.
     pub(super) fn take(&mut self, wanted: &Wanted, loaded: Loaded) -> bool {
+        self.touched = true;
         if let Wanted::Earlier(revision) = wanted {
             self.take_earlier(revision, loaded);
             return false;

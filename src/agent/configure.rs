@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::{Application, Configured};
 use crate::desired::Settings;
@@ -45,11 +46,10 @@ impl Agent {
 
     async fn reconfigure(&mut self, applications: Vec<Application>) {
         // What goes is kept on disk first: it may come back after a restart.
-        for index in 0..self.apps.len() {
-            if applications.iter().all(|application| application.name != self.apps[index].config.name) {
-                self.store(index).await;
-            }
+        for app in &mut self.apps {
+            app.unsaved |= applications.iter().all(|application| application.name != app.config.name);
         }
+        self.write(Instant::now()).await;
         let places = self.group(&applications);
         let before: BTreeMap<usize, Name> = self.apps.iter().enumerate().map(|(index, app)| (index, app.config.name.clone())).collect();
         let mut known: BTreeMap<Name, App> = std::mem::take(&mut self.apps).into_iter().map(|app| (app.config.name.clone(), app)).collect();
@@ -73,6 +73,7 @@ impl Agent {
         // Who has what is settled anew before anything is planned or published.
         self.claims.clear();
         self.waits.clear();
+        self.planned_with = None;
         self.configured = applications;
         self.watch_sources();
         self.stale = true;
@@ -167,5 +168,5 @@ fn change(app: &mut App, config: Application) {
         desired.settings = Settings { compose, ..new.clone() };
     }
     app.config = config;
-    app.reread = true;
+    (app.reread, app.touched) = (true, true);
 }

@@ -70,7 +70,6 @@ impl Agent {
         let revision = app.head.as_ref().map(|head| head.revision.clone()).unwrap_or_default();
         if let Some((kind, message)) = decided.event {
             tracing::info!(application = %app.config.name, message, "{kind} by hand");
-            self.store(index).await;
             self.write_down(index, revision, kind, message).await;
         }
         self.stale = true;

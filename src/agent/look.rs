@@ -47,7 +47,7 @@ impl Agent {
 
     /// Takes in what a repository has now. Only applications whose folder or external files have changed are
     /// read again.
-    pub(super) async fn fetched(&mut self, at: Place, news: Vec<(Asked, News)>) {
+    pub(super) fn fetched(&mut self, at: Place, news: Vec<(Asked, News)>) {
         // Nobody may want it any more.
         let Some(place) = self.repositories.iter().position(|repository| repository.at == at) else { return };
         self.repositories[place].fetching = false;
@@ -60,15 +60,15 @@ impl Agent {
                 continue;
             }
             match news {
-                Err(trouble) => self.loaded(index, &Wanted::Head, Loaded::Failed(trouble)).await,
+                Err(trouble) => self.loaded(index, &Wanted::Head, Loaded::Failed(trouble)),
                 // What is being read may be from before.
                 Ok(_) if app.loading.is_some() => app.look_again = true,
                 Ok((revision, ..)) if app.reread => self.load(index, Wanted::Head, revision),
                 Ok((revision, _, files)) if files != app.external => self.load(index, Wanted::Head, revision),
                 Ok((revision, ..)) if app.is_denied() => self.load(index, Wanted::Head, revision),
-                Ok((revision, ..)) if app.last_seen() == Some(&revision.id) => self.loaded(index, &Wanted::Head, Loaded::Unchanged).await,
+                Ok((revision, ..)) if app.last_seen() == Some(&revision.id) => self.loaded(index, &Wanted::Head, Loaded::Unchanged),
                 Ok((revision, print, _)) if print.is_some() && print == app.print => {
-                    self.loaded(index, &Wanted::Head, Loaded::Moved(revision)).await;
+                    self.loaded(index, &Wanted::Head, Loaded::Moved(revision));
                 }
                 Ok((revision, ..)) => self.load(index, Wanted::Head, revision),
             }
@@ -94,17 +94,17 @@ impl Agent {
     }
 
     /// Takes in a revision that was loaded, unless its application was configured anew meanwhile.
-    pub(super) async fn loaded_for(&mut self, configured: &Application, wanted: &Wanted, loaded: Loaded) {
+    pub(super) fn loaded_for(&mut self, configured: &Application, wanted: &Wanted, loaded: Loaded) {
         let Some(index) = self.index_of(&configured.name) else { return };
         let app = &mut self.apps[index];
         if app.config == *configured {
-            return self.loaded(index, wanted, loaded).await;
+            return self.loaded(index, wanted, loaded);
         }
         app.loading = None;
         self.look(index);
     }
 
-    pub(super) async fn loaded(&mut self, index: usize, wanted: &Wanted, loaded: Loaded) {
+    pub(super) fn loaded(&mut self, index: usize, wanted: &Wanted, loaded: Loaded) {
         let Some(app) = self.apps.get_mut(index) else { return };
         if app.loading.as_ref() == Some(wanted) {
             app.loading = None;
@@ -147,7 +147,7 @@ impl Agent {
             self.cancel_pulls(index);
         }
         if let Some((revision, kind, message)) = event {
-            self.append(index, revision, kind, message).await;
+            self.append(index, revision, kind, message);
         }
     }
 

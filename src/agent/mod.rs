@@ -22,6 +22,7 @@ mod publisher;
 mod reading;
 mod repository;
 mod request;
+mod round;
 mod setup;
 mod share;
 mod shown;
@@ -51,7 +52,7 @@ use crate::plan::{Claims, Health, Plan};
 use crate::probe::{Asker, Prober};
 use crate::reconcile::Reconciler;
 use crate::serve;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::time::Time;
 
 use answer::{Reply, Waiter};
@@ -145,8 +146,12 @@ pub struct Agent {
     events: UnboundedReceiver<Event>,
     sender: UnboundedSender<Event>,
     /// The last snapshot, and whether it may be past.
-    live: Option<Live>,
+    live: Option<Arc<Live>>,
     stale: bool,
+    /// The snapshot that was last planned with.
+    planned_with: Option<Arc<Live>>,
+    /// What is still to be written into histories.
+    diary: Vec<(Name, store::Event)>,
     read_at: Instant,
     reading: Reading,
     clock: Clock,
@@ -160,6 +165,8 @@ pub struct Agent {
     questions: Vec<(Request, Reply, u64)>,
     /// What others read, and what is counted for them.
     snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Somebody read it after the last turn.
+    told: bool,
     metrics: Arc<Metrics>,
     /// What is configured, and why a later configuration was refused.
     configured: Vec<Application>,
@@ -219,6 +226,8 @@ impl Agent {
             sender,
             live: None,
             stale: true,
+            planned_with: None,
+            diary: Vec::new(),
             read_at: Instant::now(),
             reading: Reading::default(),
             clock: Clock::new(now(), Instant::now()),
@@ -228,6 +237,7 @@ impl Agent {
             waiters: Vec::new(),
             questions: Vec::new(),
             snapshot: watch::Sender::default(),
+            told: false,
             metrics: Arc::default(),
             configured: applications,
             mended: Default::default(),
@@ -262,7 +272,7 @@ impl Agent {
                     }
                 }
                 () = tokio::time::sleep(pause) => {}
-                () = &mut stop => return,
+                () = &mut stop => return self.write(Instant::now()).await,
             }
             self.turn().await;
         }
@@ -285,15 +295,18 @@ impl Agent {
 
     /// Returns how long nothing has to be looked at.
     fn pause(&self) -> Duration {
-        let plans = || self.apps.iter().map(|app| app.plan.as_ref());
-        let moves = |plan: Option<&Plan>| plan.is_none_or(|plan| !plan.steps.is_empty() || plan.health() == Health::Progressing);
-        if self.stale || self.reading.runs() || !self.running.is_empty() || !self.waiters.is_empty() || plans().any(moves) {
+        let moves = |app: &App| match &app.plan {
+            Some(plan) => !plan.steps.is_empty() || plan.health() == Health::Progressing,
+            // One that was refused from the first waits for a commit.
+            None => app.looks == 0 || app.head.is_some(),
+        };
+        if self.stale || self.reading.runs() || !self.running.is_empty() || !self.waiters.is_empty() || self.apps.iter().any(moves) {
             return BUSY;
         }
         let tries_again = self.apps.iter().any(|app| app.unwritten.is_some() || app.unpublished.is_some());
         let ends = self.apps.iter().flat_map(|app| app.reconciler.observed().record.overrides.values()).map(|over| over.until.since(now()));
         let idle = ends.fold(IDLE.saturating_sub(self.read_at.elapsed()), Duration::min);
-        match plans().flatten().all(Plan::is_converged) && !tries_again {
+        match self.apps.iter().filter_map(|app| app.plan.as_ref()).all(Plan::is_converged) && !tries_again {
             true => idle.max(BUSY),
             false => WAITING,
         }
@@ -336,16 +349,20 @@ fn new_app(config: Application, source: Source, repository: usize, reconciler: R
         reread: false,
         restored: false,
         plan: None,
+        seen: None,
         loading: None,
         look_again: false,
         external: String::new(),
         outdated: false,
         looked: None,
+        touched: true,
         unsaved: false,
+        retained: Default::default(),
         unwritten: None,
         unpublished: None,
         audit: Vec::new(),
         healed: Vec::new(),
+        wants: Default::default(),
         shown: Default::default(),
         looks: 0,
     }

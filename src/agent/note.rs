@@ -1,17 +1,19 @@
 //! What is written down: the record, and the history and log for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::desired::Front;
-use crate::observed::Container;
+use crate::git::Source;
+use crate::name::Name;
+use crate::observed::{Container, Record};
 use crate::plan::{Drift, DriftField, DriftKind, Health, Plan};
 use crate::report::Healed;
 use crate::report::word::{drift_line, short};
 use crate::store;
 use crate::traffic::Acknowledged;
 
-use super::application::{Unwritten, chain};
+use super::application::{App, chain};
 use super::{Agent, now};
 
 /// So many healed objects are remembered for `drift`.
@@ -20,6 +22,14 @@ const HEALED: usize = 20;
 const AGAIN: Duration = Duration::from_secs(5);
 /// So many lines of a replica that does not come up are written down.
 const LAST_LINES: u32 = 5;
+
+/// A record that could not be written.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    pub(super) why: String,
+    /// When it is tried again.
+    pub(super) again: Instant,
+}
 
 /// Something worth a line in the history.
 struct Happening {
@@ -41,7 +51,7 @@ impl Agent {
         let head = app.head.as_ref().map(|head| head.revision.clone()).unwrap_or_default();
         if let Some(reason) = rolled_back {
             tracing::error!(application = %name, reason, "the rollout failed; the application goes back to its last healthy revision");
-            self.append(index, head, "rolled back", reason).await;
+            self.append(index, head, "rolled back", reason);
         }
         let gone_back = self.apps.get(index).and_then(super::application::App::rolled_back).is_some();
         for Happening { kind, mut message } in happenings(before, &after) {
@@ -60,12 +70,12 @@ impl Agent {
                 _ if self.options.socket.is_none() => {}
                 _ => tracing::warn!(application = %name, "{kind}: {message}"),
             }
-            self.append(index, after.revision.clone(), kind, message).await;
+            self.append(index, after.revision.clone(), kind, message);
         }
     }
 
     /// Writes down which fronts have rules again that somebody had changed: the data path does that by itself.
-    pub(super) async fn note_mended(&mut self, acknowledged: Option<&Acknowledged>) {
+    pub(super) fn note_mended(&mut self, acknowledged: Option<&Acknowledged>) {
         let Some(acknowledged) = acknowledged else { return };
         let counts: BTreeMap<String, u64> = acknowledged.fronts.iter().map(|(name, front)| (name.clone(), front.mended)).collect();
         let (pid, known) = std::mem::replace(&mut self.mended, (acknowledged.pid, counts.clone()));
@@ -76,8 +86,9 @@ impl Agent {
                 let Ok(Some(kept)) = self.apps[index].kept() else { continue };
                 let Some(front) = kept.fronts.values().find(|front| front.host_name == name) else { continue };
                 let drift = rules_changed(front);
-                self.append(index, kept.revision.clone(), "healed", drift_line(&drift)).await;
+                self.append(index, kept.revision.clone(), "healed", drift_line(&drift));
                 self.apps[index].healed.push(Healed { drift, at: now() });
+                self.apps[index].touched = true;
             }
         }
     }
@@ -96,45 +107,70 @@ impl Agent {
         }
     }
 
-    /// Appends to the history.
-    pub(super) async fn append(&mut self, index: usize, revision: String, kind: &str, message: String) {
-        if self.acts {
-            self.write_down(index, revision, kind, message).await;
+    /// Appends to the history, with the next turn.
+    pub(super) fn append(&mut self, index: usize, revision: String, kind: &str, message: String) {
+        if self.acts
+            && let Some(app) = self.apps.get(index)
+        {
+            self.diary.push((app.config.name.clone(), store::Event { at: now(), revision, kind: kind.to_owned(), message }));
         }
     }
 
-    /// Appends to the history what a person decided, also while nothing is carried out.
+    /// Writes down now what a person decided, also while nothing is carried out.
     pub(super) async fn write_down(&mut self, index: usize, revision: String, kind: &str, message: String) {
-        let Some(app) = self.apps.get(index) else { return };
-        let event = store::Event { at: now(), revision, kind: kind.to_owned(), message };
-        if let Err(error) = self.store.append(&app.config.name, event).await {
-            tracing::warn!(error = %chain(&error).join(": "), "the history cannot be written");
-        }
+        let Some(app) = self.apps.get_mut(index) else { return };
+        app.unsaved = true;
+        self.diary.push((app.config.name.clone(), store::Event { at: now(), revision, kind: kind.to_owned(), message }));
+        self.write(Instant::now()).await;
     }
 
-    /// Stores the record, and lets go of revisions that are no longer needed.
-    pub(super) async fn store(&mut self, index: usize) {
-        let Some(app) = self.apps.get_mut(index) else { return };
-        match self.store.save(&app.config.name, &app.reconciler.observed().record).await {
-            Ok(()) => {
-                if app.unwritten.take().is_some() {
-                    tracing::info!(application = %app.config.name, "the record is written again");
-                }
-            }
-            Err(error) => {
-                let why = chain(&error).join(": ");
-                if app.unwritten.as_ref().is_none_or(|before| before.why != why) {
-                    tracing::error!(application = %app.config.name, error = why, "the record cannot be written; the agent goes on, and tries it again");
-                }
-                app.unwritten = Some(Unwritten { why, again: Instant::now() + AGAIN });
-            }
+    /// Writes down the records that have changed and what happened, all at once, and lets go of revisions that are no
+    /// longer needed.
+    pub(super) async fn write(&mut self, now: Instant) {
+        let due = |app: &App| app.unsaved || app.unwritten.as_ref().is_some_and(|unwritten| unwritten.again <= now);
+        let records: Vec<(Name, Record)> = self
+            .apps
+            .iter()
+            .filter(|app| due(app))
+            .map(|app| (app.config.name.clone(), app.reconciler.observed().record.clone()))
+            .collect();
+        let diary = std::mem::take(&mut self.diary);
+        if records.is_empty() && diary.is_empty() {
+            return;
         }
-        let (source, name, wanted) = (app.source.clone(), app.config.name.clone(), app.revisions());
+        let written = self.store.write(records, diary).await.map_err(|error| chain(&error).join(": "));
+        if let Err(why) = &written {
+            let known = self.apps.iter().any(|app| app.unwritten.as_ref().is_some_and(|before| before.why == *why));
+            if !known {
+                tracing::error!(error = why, "the record cannot be written; the agent goes on, and tries it again");
+            }
+        } else if self.apps.iter().any(|app| app.unwritten.is_some()) {
+            tracing::info!("the record is written again");
+        }
+        let mut kept = Vec::new();
+        for app in self.apps.iter_mut().filter(|app| due(app)) {
+            app.unsaved = false;
+            app.touched |= written.is_err() || app.unwritten.is_some();
+            app.unwritten = written.as_ref().err().map(|why| Unwritten { why: why.clone(), again: now + AGAIN });
+            kept.extend(app.kept_anew());
+        }
         tokio::spawn(async move {
-            if let Err(error) = source.retain(&name, wanted).await {
-                tracing::debug!(application = %name, error = %chain(&error).join(": "), "old revisions cannot be let go of");
+            for (source, name, revisions) in kept {
+                if let Err(error) = source.retain(&name, revisions).await {
+                    tracing::debug!(application = %name, error = %chain(&error).join(": "), "old revisions cannot be let go of");
+                }
             }
         });
+    }
+}
+
+impl App {
+    /// Returns the revisions that must not be lost, if they are others than when that was last asked.
+    fn kept_anew(&mut self) -> Option<(Source, Name, BTreeSet<String>)> {
+        let wanted = self.revisions();
+        let changed = self.retained != wanted;
+        self.retained.clone_from(&wanted);
+        changed.then(|| (self.source.clone(), self.config.name.clone(), wanted))
     }
 }
 

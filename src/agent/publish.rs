@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::desired::Desired;
-use crate::name::ObjectId;
+use crate::name::{Name, ObjectId};
 use crate::observed::Live;
 use crate::plan::Claims;
 use crate::plan::claim::service_obstacle;
@@ -22,20 +22,17 @@ impl Agent {
         if !self.acts || (lost && self.apps.iter().any(|app| app.looks == 0)) {
             return;
         }
-        let kept: Vec<(Arc<Desired>, BTreeMap<ObjectId, Ipv4Addr>, &App)> = self
-            .apps
-            .iter()
-            .zip(&self.claims)
-            .filter_map(|(app, claims)| {
-                let desired = without_claimed(app.served()?, claims);
-                let replicas = live.replicas(&desired.installation.owner, &desired.application);
-                let running = replicas.filter(|(container, _)| container.is_running() && !container.leaving);
-                let addresses = running
-                    .filter_map(|(container, labels)| Some((labels.object.clone(), *container.addresses.values().next()?)))
-                    .collect();
-                Some((desired, addresses, app))
-            })
-            .collect();
+        let mut running: BTreeMap<&Name, BTreeMap<ObjectId, Ipv4Addr>> = BTreeMap::new();
+        for container in live.containers.iter().filter(|container| container.is_running() && !container.leaving) {
+            let Some(labels) = container.labels.as_ref().filter(|labels| labels.is_replica()) else { continue };
+            let ours = labels.application.as_ref().filter(|_| labels.owner == self.options.installation.owner);
+            if let (Some(application), Some(address)) = (ours, container.addresses.values().next()) {
+                running.entry(application).or_default().insert(labels.object.clone(), *address);
+            }
+        }
+        let nothing = BTreeMap::new();
+        let kept: Vec<(Arc<Desired>, &App)> =
+            self.apps.iter().zip(&self.claims).filter_map(|(app, claims)| Some((without_claimed(app.served()?, claims), app))).collect();
         if kept.is_empty() && !self.apps.is_empty() {
             return;
         }
@@ -52,14 +49,14 @@ impl Agent {
         let unloaded: Vec<Unloaded<'_>> = unloaded.collect();
         let applications: Vec<traffic::Application<'_>> = kept
             .iter()
-            .map(|(desired, running, app)| {
+            .map(|(desired, app)| {
                 let observed = app.reconciler.observed();
                 traffic::Application {
                     desired,
                     addresses: &observed.record.addresses,
                     joined: &observed.traffic.joined,
                     left: &observed.traffic.left,
-                    running,
+                    running: running.get(&desired.application).unwrap_or(&nothing),
                 }
             })
             .collect();
@@ -73,7 +70,12 @@ impl Agent {
         let generation = next.generation;
         match self.publisher.publish(next) {
             Ok(()) => {
-                if self.apps.iter_mut().filter_map(|app| app.unpublished.take()).count() > 0 {
+                let again = |app: &mut App| {
+                    let again = app.unpublished.take().is_some();
+                    app.touched |= again;
+                    again
+                };
+                if self.apps.iter_mut().map(again).fold(false, |any, again| any | again) {
                     tracing::info!("what is served is published again");
                 }
                 self.apps.iter_mut().for_each(|app| app.reconciler.published(generation));
@@ -83,7 +85,10 @@ impl Agent {
                 if self.apps.iter().any(|app| app.unpublished.as_ref() != Some(&why)) {
                     tracing::error!(error = why, "what is served cannot be published; the last state is served on");
                 }
-                self.apps.iter_mut().for_each(|app| app.unpublished = Some(why.clone()));
+                for app in &mut self.apps {
+                    app.touched |= app.unpublished.as_ref() != Some(&why);
+                    app.unpublished = Some(why.clone());
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 //! At most one snapshot is being taken. What ends meanwhile is told at once, but taken in only after
 //! the snapshot was planned with: it may be from before, and a plan of the past would do things twice.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
@@ -105,7 +106,7 @@ impl Agent {
                     self.apps.iter_mut().for_each(|app| app.reconciler.looked_away(now()));
                     tracing::info!("the engine answers again");
                 }
-                self.live = Some(*live);
+                self.live = Some(Arc::new(*live));
                 self.reading.fresh = true;
             }
             Err((class, messages)) => self.lost(class, messages),

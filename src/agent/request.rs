@@ -1,6 +1,7 @@
 //! Requests of the command line, as the loop sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::host::Class;
@@ -217,7 +218,7 @@ impl Agent {
             return Some(Err(Answer::Error { class: Class::User, messages, hint }));
         };
         let mut observed = app.reconciler.observed().clone();
-        observed.live = self.seen()?;
+        observed.live = Arc::unwrap_or_clone(self.seen()?);
         observed.probing = self.prober.results();
         let claims = self.claims.get(index).cloned().unwrap_or_default();
         let mut plan = match &app.plan {

@@ -4,8 +4,10 @@
 //! It is settled once a turn, before anything is planned: no application plans with what another has.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
 
-use crate::desired::Mode;
+use crate::desired::{Desired, Mode};
 use crate::name::{Kind, Name, ObjectId};
 use crate::observed::{Live, Record};
 use crate::plan::claim::{self, Contender, Thing};
@@ -35,7 +37,7 @@ struct Move {
 
 impl Orphan {
     fn new(name: Name, record: Record, live: &Live, published: Option<&Published>) -> Self {
-        let traffic = published.map(|published| served_before(&name, live, published)).unwrap_or_default();
+        let traffic = published.and_then(|published| served_before(live, published).remove(&name)).unwrap_or_default();
         Orphan { name, reconciler: Reconciler::new(record, traffic, now()) }
     }
 
@@ -63,81 +65,103 @@ impl Orphan {
     }
 }
 
+/// What an application wants of that which only one can have, and the objects among it.
+#[derive(Default)]
+pub(super) struct Wants {
+    /// What it follows from, if that is known: what Git asks for, and what is kept until then.
+    of: Option<(Arc<Desired>, Option<Arc<Desired>>)>,
+    things: BTreeMap<Thing, ObjectId>,
+    objects: BTreeSet<ObjectId>,
+}
+
 impl App {
-    /// Returns what it wants of that which only one application can have: in Git, and in what is kept until then.
-    fn wants(&self) -> BTreeMap<Thing, ObjectId> {
+    /// Finds out what it wants; returns whether that may be something else than before.
+    fn want(&mut self) -> bool {
         let kept = self.kept();
-        let mut wants = match (&self.head, &kept) {
-            (Some(_), Ok(_)) => BTreeMap::new(),
-            // What it has applied is its own also while nobody knows what it asks for now.
-            _ => claim::applied(&self.reconciler.observed().record),
+        let of = self.head.clone().zip(kept.clone().ok());
+        let same = |(head, kept): (&Arc<Desired>, Option<&Arc<Desired>>)| {
+            let known = self.wants.of.as_ref();
+            known.is_some_and(|(known, before)| Arc::ptr_eq(known, head) && before.as_ref().map(Arc::as_ptr) == kept.map(Arc::as_ptr))
         };
-        for desired in kept.ok().flatten().iter().chain(&self.head) {
-            wants.extend(claim::wants(desired));
+        if of.as_ref().is_some_and(|(head, kept)| same((head, kept.as_ref()))) {
+            return false;
         }
-        wants
+        // What it has applied is its own also while nobody knows what it asks for now.
+        let mut things = if of.is_some() { BTreeMap::new() } else { claim::applied(&self.reconciler.observed().record) };
+        for desired in kept.ok().flatten().iter().chain(&self.head) {
+            things.extend(claim::wants(desired));
+        }
+        let objects = things.keys().filter_map(|thing| if let Thing::Object(id) = thing { Some(id.clone()) } else { None }).collect();
+        self.wants = Wants { of, things, objects };
+        true
     }
 }
 
 impl Agent {
     /// Returns the last snapshot, with each container counted as that of the application that has its object by now.
-    pub(super) fn seen(&self) -> Option<Live> {
+    pub(super) fn seen(&self) -> Option<Arc<Live>> {
         let mut live = self.live.clone()?;
-        self.apps.iter().for_each(|app| live.recognise(&app.reconciler.observed().known, &app.reconciler.observed().traffic));
+        if live.has_renamed() {
+            let seen = Arc::make_mut(&mut live);
+            self.apps.iter().for_each(|app| seen.recognise(&app.reconciler.observed().known, &app.reconciler.observed().traffic));
+        }
         let mut adopted = BTreeMap::new();
         for app in &self.apps {
             for (id, makers) in &app.reconciler.observed().record.adopted {
                 adopted.extend(makers.iter().map(|maker| ((id.clone(), maker.clone()), app.config.name.clone())));
             }
         }
-        live.adopt(&self.options.installation.owner, &adopted);
+        if !adopted.is_empty() {
+            Arc::make_mut(&mut live).adopt(&self.options.installation.owner, &adopted);
+        }
         Some(live)
     }
 
-    /// Settles who has what. Returns the snapshot with what changed by it.
-    pub(super) async fn share(&mut self, live: Live) -> Live {
-        self.find_orphans(&live).await;
-        let wants: Vec<BTreeMap<Thing, ObjectId>> = self.apps.iter().map(App::wants).collect();
-        self.claims = {
+    /// Settles who has what. The snapshot is then one with what changed by it.
+    pub(super) async fn share(&mut self, live: &mut Arc<Live>) {
+        self.find_orphans(live).await;
+        let changed = self.apps.iter_mut().map(App::want).fold(false, |any, changed| any | changed);
+        // Nothing that only one wants is another's.
+        if changed || self.claims.len() != self.apps.len() || self.claims.iter().any(|claims| !claims.things.is_empty()) {
             let contenders: Vec<Contender<'_>> = self
                 .apps
                 .iter()
-                .zip(&wants)
-                .map(|(app, wants)| Contender { name: &app.config.name, wants, record: &app.reconciler.observed().record })
+                .map(|app| Contender { name: &app.config.name, wants: &app.wants.things, record: &app.reconciler.observed().record })
                 .collect();
-            let holders = claim::holders(&contenders, &self.options.installation.owner, &live);
-            contenders.iter().map(|contender| claim::claims(contender, &holders)).collect()
-        };
-        let left = self.left_over(&wants, &live);
+            let holders = claim::holders(&contenders, &self.options.installation.owner, live);
+            self.claims = contenders.iter().map(|contender| claim::claims(contender, &holders)).collect();
+        }
+        let left = self.left_over(live);
         self.waits =
             (0..self.apps.len()).map(|index| left.contains_key(&self.apps[index].config.name) && self.is_being_read(index)).collect();
-        let moves = self.moves(&wants, &left);
+        let moves = self.moves(&left);
         let moved = !moves.is_empty();
         for Move { id, from, to } in moves {
-            self.hand_over(&id, from, to, &live).await;
+            self.hand_over(&id, from, to, live).await;
         }
-        self.forget_adopted().await;
-        if moved { self.seen().unwrap_or(live) } else { live }
+        self.forget_adopted();
+        if moved && let Some(seen) = self.seen() {
+            *live = seen;
+        }
     }
 
     /// Returns the objects that applications have and no longer want, by application.
-    fn left_over(&self, wants: &[BTreeMap<Thing, ObjectId>], live: &Live) -> BTreeMap<Name, BTreeSet<ObjectId>> {
+    fn left_over(&self, live: &Live) -> BTreeMap<Name, BTreeSet<ObjectId>> {
         let owner = &self.options.installation.owner;
         let places: BTreeMap<&Name, usize> = self.apps.iter().enumerate().map(|(index, app)| (&app.config.name, index)).collect();
         let mut left: BTreeMap<Name, BTreeSet<ObjectId>> = BTreeMap::new();
-        let mut note = |name: &Name, id: &ObjectId| {
-            let wanted = places.get(name).is_some_and(|index| wants[*index].contains_key(&Thing::Object(id.clone())));
-            if !wanted {
+        let mut note = |name: &Name, place: Option<usize>, id: &ObjectId| {
+            if !place.is_some_and(|index| self.apps[index].wants.objects.contains(id)) {
                 left.entry(name.clone()).or_default().insert(id.clone());
             }
         };
         for labels in live.containers.iter().filter_map(|container| container.labels.as_ref()).filter(|labels| labels.owner == *owner) {
             if let Some(name) = &labels.application {
-                note(name, &labels.object.workload());
+                note(name, places.get(name).copied(), &labels.object.workload());
             }
         }
-        let records = self.apps.iter().map(|app| (&app.config.name, &app.reconciler));
-        for (name, reconciler) in records.chain(self.orphans.iter().map(|orphan| (&orphan.name, &orphan.reconciler))) {
+        let records = self.apps.iter().enumerate().map(|(index, app)| (&app.config.name, Some(index), &app.reconciler));
+        for (name, place, reconciler) in records.chain(self.orphans.iter().map(|orphan| (&orphan.name, None, &orphan.reconciler))) {
             let record = &reconciler.observed().record;
             let objects = record.addresses.keys().chain(record.applied.keys());
             // Networks and volumes stay where they are, whoever uses them, and so does what all share.
@@ -145,7 +169,7 @@ impl Agent {
                 id.namespace != *owner
                     && !matches!(id.kind, Kind::Network | Kind::PersistentVolumeClaim | Kind::ComposeNetwork | Kind::ComposeVolume)
             };
-            objects.filter(goes).for_each(|id| note(name, id));
+            objects.filter(goes).for_each(|id| note(name, place, id));
         }
         left
     }
@@ -158,16 +182,15 @@ impl Agent {
     }
 
     /// Returns which objects go to another application now.
-    fn moves(&self, wants: &[BTreeMap<Thing, ObjectId>], left: &BTreeMap<Name, BTreeSet<ObjectId>>) -> Vec<Move> {
+    fn moves(&self, left: &BTreeMap<Name, BTreeSet<ObjectId>>) -> Vec<Move> {
         if left.is_empty() {
             return Vec::new();
         }
         let mut takers: BTreeMap<&ObjectId, usize> = BTreeMap::new();
-        for (index, wants) in wants.iter().enumerate() {
+        for (index, app) in self.apps.iter().enumerate() {
             // Until it is read, what it wants is what it has.
-            let acts = self.apps[index].head.as_ref().is_some_and(|head| head.settings.mode != Mode::Observe);
-            let objects = wants.keys().filter_map(|thing| if let Thing::Object(id) = thing { Some(id) } else { None });
-            takers.extend(objects.filter(|id| acts && self.claims[index].object(id).is_none()).map(|id| (id, index)));
+            let acts = app.head.as_ref().is_some_and(|head| head.settings.mode != Mode::Observe);
+            takers.extend(app.wants.objects.iter().filter(|id| acts && self.claims[index].object(id).is_none()).map(|id| (id, index)));
         }
         let places: BTreeMap<&Name, usize> = self.apps.iter().enumerate().map(|(index, app)| (&app.config.name, index)).collect();
         let mut moves = Vec::new();
@@ -198,26 +221,30 @@ impl Agent {
         taker.reconciler.take_over(id, handed);
         let (name, revision) = (taker.config.name.clone(), taker.last_seen().unwrap_or_default().to_owned());
         tracing::info!(object = %id, %from, to = %name, "an object is handed over");
-        self.append(to, revision, "handed over", format!("{id} from `{from}`")).await;
+        self.append(to, revision, "handed over", format!("{id} from `{from}`"));
         if !self.acts {
             return;
         }
-        // Who has it is on disk before who had it: a crash in between repeats the hand-over.
-        self.store(to).await;
+        // Who has it is on disk not later than who had it.
+        self.apps[to].unsaved = true;
         match place {
-            Some(index) => self.store(index).await,
-            None => self.store_orphan(&from).await,
+            Some(index) => self.apps[index].unsaved = true,
+            None => {
+                self.write(Instant::now()).await;
+                self.store_orphan(&from).await;
+            }
         }
     }
 
     async fn store_orphan(&self, name: &Name) {
         let Some(orphan) = self.orphans.iter().find(|orphan| orphan.name == *name) else { return };
-        if let Err(error) = self.store.save(name, &orphan.reconciler.observed().record).await {
+        let record = (name.clone(), orphan.reconciler.observed().record.clone());
+        if let Err(error) = self.store.write(vec![record], Vec::new()).await {
             tracing::error!(application = %name, error = %chain(&error).join(": "), "the record cannot be written; the agent goes on");
         }
     }
 
-    async fn forget_adopted(&mut self) {
+    fn forget_adopted(&mut self) {
         let Some(live) = self.live.clone().filter(|_| self.apps.iter().any(|app| !app.reconciler.observed().record.adopted.is_empty()))
         else {
             return;

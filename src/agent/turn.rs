@@ -1,7 +1,6 @@
-//! One turn of the loop: read, plan each application, start its steps, publish, ask its probes.
+//! One turn of the loop: read, plan what could come out otherwise, start the steps, publish, ask the probes.
 
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,11 +12,9 @@ use crate::name::Name;
 use crate::observed::{Container, Live, Traffic};
 use crate::plan::cared_for;
 use crate::probe::Wanted as Probed;
-use crate::reconcile::Round;
-use crate::report::word::{image_line, interruption_line};
-use crate::traffic::{self, Published};
+use crate::traffic::{Acknowledged, Published};
 
-use super::application::{App, Wanted, chain};
+use super::application::{Wanted, chain};
 use super::protocol::{Answer, Progress};
 use super::{Agent, Event, now};
 
@@ -29,8 +26,8 @@ impl Agent {
     pub(super) async fn take(&mut self, event: Event) {
         match event {
             Event::Look(name) => self.index_of(&name).into_iter().for_each(|index| self.look(index)),
-            Event::Fetched(at, news) => self.fetched(at, news).await,
-            Event::Loaded(configured, wanted, loaded) => self.loaded_for(&configured, &wanted, loaded).await,
+            Event::Fetched(at, news) => self.fetched(at, news),
+            Event::Loaded(configured, wanted, loaded) => self.loaded_for(&configured, &wanted, loaded),
             Event::Docker => self.stale = true,
             Event::Began(step) => self.tell(&Progress::Started { step: step.to_string() }),
             Event::Ended(name, step, outcome, took) => {
@@ -62,40 +59,28 @@ impl Agent {
         let began = Instant::now();
         self.compare_clocks(began);
         self.look_at_due();
-        for index in 0..self.apps.len() {
-            let app = &mut self.apps[index];
-            let is_due = app.unwritten.as_ref().is_some_and(|unwritten| unwritten.again <= began);
-            if std::mem::take(&mut app.unsaved) || is_due {
-                self.store(index).await;
-            }
-        }
         self.read();
         let acknowledged = self.publisher.acknowledged();
-        self.note_mended(acknowledged.as_ref()).await;
-        if let Some(mut live) = self.seen() {
-            for app in &mut self.apps {
-                restore(app, &live, self.publisher.current());
-                live.recognise(&app.reconciler.observed().known, &app.reconciler.observed().traffic);
-            }
+        self.note_mended(acknowledged.as_ref());
+        self.take_in(acknowledged.as_ref());
+        let mut live = self.restored().filter(|live| !self.is_quiet(live));
+        let mut begun = Vec::new();
+        if let Some(live) = &mut live {
             // Who has what is settled with the snapshot that is planned with.
-            let live = if self.reading.runs() { live } else { self.share(live).await };
-            let probing = self.prober.results();
-            for index in 0..self.apps.len() {
-                self.look_at_images(index, &live);
-                let app = &mut self.apps[index];
-                app.reconciler.probed(probing.clone());
-                if let Some(acknowledged) = &acknowledged {
-                    let errors =
-                        acknowledged.fronts.iter().filter_map(|(name, front)| Some((name.clone(), front.error.clone()?))).collect();
-                    app.reconciler.acknowledged(acknowledged.generation, acknowledged.connections.clone(), errors);
-                }
-                // A snapshot from before steps that have ended meanwhile leads to plans of the past.
-                if !self.reading.runs() && self.away.is_none() && !self.waits[index] {
-                    self.round(index, &live).await;
-                }
+            if !self.reading.runs() {
+                self.share(live).await;
             }
+            begun = self.rounds(live).await;
+        }
+        // What a plan claims is written down before its first step.
+        self.write(began).await;
+        for (index, steps, desired) in begun {
+            steps.into_iter().for_each(|step| self.start(index, step, desired.clone()));
+        }
+        if let Some(live) = live {
             self.publish(&live);
             self.ask_probes();
+            self.planned_with = Some(live).filter(|_| !self.reading.runs());
         }
         if self.acts
             && let Err(error) = self.publisher.keep_serving()
@@ -104,8 +89,23 @@ impl Agent {
         }
         self.metrics.time(Metric::Reconcile, &[], began.elapsed());
         self.tell_readers();
+        self.apps.iter_mut().for_each(|app| app.touched = false);
         self.answer_all().await;
         self.planned();
+    }
+
+    /// Takes in what the data path says.
+    fn take_in(&mut self, acknowledged: Option<&Acknowledged>) {
+        let Some(Acknowledged { generation, connections, fronts, .. }) = acknowledged else { return };
+        let errors = fronts.iter().filter_map(|(name, front)| Some((name.clone(), front.error.clone()?))).collect();
+        self.apps.iter_mut().for_each(|app| app.reconciler.acknowledged(*generation, connections, &errors));
+    }
+
+    /// Tells whether nothing has happened since the last turn that any application could mind.
+    fn is_quiet(&self, live: &Arc<Live>) -> bool {
+        let probing = self.prober.results();
+        let same = self.planned_with.as_ref().is_some_and(|known| Arc::ptr_eq(known, live));
+        same && self.apps.iter().all(|app| app.is_quiet(live, &probing))
     }
 
     /// Looks whether somebody has set the host's clock.
@@ -120,7 +120,7 @@ impl Agent {
     }
 
     /// Reads an application again whose fronts depend on what an image declares that the host has by now.
-    fn look_at_images(&mut self, index: usize, live: &Live) {
+    pub(super) fn look_at_images(&mut self, index: usize, live: &Live) {
         let app = &mut self.apps[index];
         let Some(head) = &app.head else { return };
         app.outdated = head.unknown_images().iter().any(|image| live.has_image(image));
@@ -141,71 +141,6 @@ impl Agent {
             Class::Internal => "internal",
         };
         self.metrics.count(Metric::Errors, &[("class", class)]);
-    }
-
-    /// Plans one application and starts its steps.
-    async fn round(&mut self, index: usize, live: &Live) {
-        let claims = self.claims.get(index).cloned().unwrap_or_default();
-        let app = &mut self.apps[index];
-        if app.outdated {
-            return;
-        }
-        let desired = match app.kept() {
-            Ok(Some(desired)) => desired,
-            Ok(None) => return,
-            Err(id) => {
-                let revision = Revision { id: id.clone(), summary: String::new(), committed: None };
-                return self.load(index, Wanted::Earlier(id), revision);
-            }
-        };
-        if !self.acts {
-            let mut observed = app.reconciler.observed().clone();
-            observed.live = live.clone();
-            app.plan = Some(crate::plan::plan(&desired, &claims, &observed, now()));
-            return;
-        }
-        // What a plan claims is recorded before its first step.
-        let taken: BTreeSet<Ipv4Addr> = self
-            .apps
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index)
-            .map(|(_, app)| &app.reconciler)
-            .chain(self.orphans.iter().map(|orphan| &orphan.reconciler))
-            .flat_map(|reconciler| reconciler.observed().record.addresses.values().copied())
-            .collect();
-        let app = &mut self.apps[index];
-        let addresses = traffic::addresses(&desired, &app.reconciler.observed().record.addresses, &taken);
-        let moved = addresses != app.reconciler.observed().record.addresses;
-        app.reconciler.record_mut().addresses = addresses;
-        let before = app.plan.take();
-        let was_rolled_back = app.rolled_back();
-        let round: Round = app.reconciler.round(&desired, &claims, live.clone(), now());
-        for refusal in round.refused.iter().filter(|refusal| !app.audit.contains(refusal)) {
-            tracing::error!(application = %app.config.name, refusal, "the plan was refused: this is a bug of ours, nothing is changed");
-        }
-        app.audit.clone_from(&round.refused);
-        if round.store || moved {
-            self.store(index).await;
-        }
-        let app = &mut self.apps[index];
-        app.shown.note(&round.plan);
-        app.plan = Some(round.plan);
-        let rolled_back = app.rolled_back().filter(|_| was_rolled_back.is_none());
-        let (restored, started) = (round.restored, round.images);
-        for step in round.start {
-            self.start(index, step, desired.clone());
-        }
-        self.note(index, before.as_ref(), rolled_back).await;
-        for (object, interruption) in restored {
-            let message = interruption_line(&object, &interruption);
-            tracing::warn!(application = %desired.application, "{message}");
-            self.append(index, desired.revision.clone(), "interrupted", message).await;
-        }
-        for started in started {
-            let message = image_line(&started.workload, started.before.as_deref(), &started.image);
-            self.append(index, desired.revision.clone(), "image", message).await;
-        }
     }
 
     /// Starts a step in a task of its own.
@@ -257,32 +192,42 @@ impl Agent {
     }
 }
 
-/// Takes over who had joined before this agent was started: the same start of the same container goes
-/// on serving until a probe says otherwise.
-fn restore(app: &mut App, live: &Live, published: Option<&Published>) {
-    if std::mem::replace(&mut app.restored, true) {
-        return;
-    }
-    if let Some(published) = published {
-        app.reconciler.restore(served_before(&app.config.name, live, published));
+impl Agent {
+    /// Returns the last snapshot. Who had joined before an application was looked at is taken over with the first: the same
+    /// start of the same container goes on serving until a probe says otherwise.
+    fn restored(&mut self) -> Option<Arc<Live>> {
+        let live = self.seen()?;
+        if self.apps.iter().all(|app| app.restored) {
+            return Some(live);
+        }
+        let mut before = self.publisher.current().map(|published| served_before(&live, published)).unwrap_or_default();
+        for app in self.apps.iter_mut().filter(|app| !app.restored) {
+            app.restored = true;
+            app.reconciler.restore(before.remove(&app.config.name).unwrap_or_default());
+        }
+        self.seen()
     }
 }
 
-/// Returns who of an application had joined and left when its state was published.
-pub(super) fn served_before(application: &Name, live: &Live, published: &Published) -> Traffic {
-    let mine = |container: &str| {
-        let container = live.container(container);
-        let claimed =
-            |container: &'_ Container| container.labels.clone().or(container.claims.as_ref().map(|claimed| claimed.labels.clone()));
-        let labels = container.and_then(claimed);
-        labels.is_some_and(|labels| labels.application.as_ref() == Some(application))
+/// Returns who had joined and left when a state was published, by application.
+pub(super) fn served_before(live: &Live, published: &Published) -> BTreeMap<Name, Traffic> {
+    let labels = |container: &'_ Container| {
+        let labels = container.labels.as_ref().or(container.claims.as_ref().map(|claimed| &claimed.labels));
+        labels.and_then(|labels| labels.application.clone())
     };
-    let joined = published.joined.iter().filter(|(_, joined)| mine(&joined.container));
-    let left = published.left.iter().filter(|(container, _)| mine(container));
-    Traffic {
-        generation: published.generation,
-        joined: joined.map(|(id, joined)| (id.clone(), joined.clone())).collect(),
-        left: left.map(|(container, left)| (container.clone(), left.clone())).collect(),
-        ..Traffic::default()
+    let owners: BTreeMap<&str, Name> =
+        live.containers.iter().filter_map(|container| Some((container.id.as_str(), labels(container)?))).collect();
+    let mut traffic: BTreeMap<Name, Traffic> = BTreeMap::new();
+    let start = || Traffic { generation: published.generation, ..Traffic::default() };
+    for (id, joined) in &published.joined {
+        if let Some(owner) = owners.get(joined.container.as_str()) {
+            traffic.entry(owner.clone()).or_insert_with(start).joined.insert(id.clone(), joined.clone());
+        }
     }
+    for (container, left) in &published.left {
+        if let Some(owner) = owners.get(container.as_str()) {
+            traffic.entry(owner.clone()).or_insert_with(start).left.insert(container.clone(), left.clone());
+        }
+    }
+    traffic
 }

@@ -102,7 +102,9 @@ impl Agent {
 
     /// Tells those who read what has changed.
     pub(super) fn tell_readers(&mut self) {
-        if self.snapshot.receiver_count() == 0 {
+        let told = self.snapshot.receiver_count() > 0;
+        let told_before = std::mem::replace(&mut self.told, told);
+        if !told {
             return;
         }
         let before = self.snapshot.borrow().clone();
@@ -112,6 +114,16 @@ impl Agent {
         let mut applications = BTreeMap::new();
         for (index, app) in self.apps.iter().enumerate() {
             let name = app.config.name.clone();
+            // What is at rest is said of as before.
+            if told_before
+                && !app.touched
+                && app.reconciler.is_undisturbed()
+                && before.away == away
+                && let Some(known) = before.applications.get(&name)
+            {
+                applications.insert(name, known.clone());
+                continue;
+            }
             let standing = self.standing(index, app.status(&pulling), away.as_deref());
             let same = before.applications.get(&name).filter(|known| ***known == standing).cloned();
             changed |= same.is_none();

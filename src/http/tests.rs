@@ -52,7 +52,7 @@ async fn world(secrets: Secrets) -> World {
     let address = server.address();
     let store = Store::in_memory().unwrap();
     let event = Event { at: Time(0), revision: "3f2a9c1".into(), kind: "refused".into(), message: EVIL.into() };
-    store.append(&name("shop"), event).await.unwrap();
+    store.write(Vec::new(), vec![(name("shop"), event)]).await.unwrap();
     let (snapshot, receiver) = watch::channel(Arc::new(shown("Synced")));
     let looked = Arc::new(Mutex::new(Vec::new()));
     let called = Arc::new(Mutex::new(Vec::new()));

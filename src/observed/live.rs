@@ -242,6 +242,11 @@ impl Live {
         }
     }
 
+    /// Tells whether there are containers that may have been renamed, or copied.
+    pub fn has_renamed(&self) -> bool {
+        self.containers.iter().any(|container| container.labels.is_none() && container.claims.is_some())
+    }
+
     /// Returns this installation's replicas of one application.
     pub fn replicas<'a>(&'a self, owner: &'a Name, application: &'a Name) -> impl Iterator<Item = (&'a Container, &'a Labels)> {
         self.containers.iter().filter_map(move |container| {
@@ -273,18 +278,27 @@ impl Live {
     /// Returns the digest by which the registry of a named image knows the image with an id; `None` if it was built
     /// here, or came from elsewhere.
     pub fn digest(&self, image: &str, id: &str) -> Option<&str> {
-        let repository = match image.rsplit_once(':') {
-            // A `/` behind it makes it a port.
-            Some((repository, tag)) if !tag.contains('/') => repository,
-            _ => image,
-        };
-        let prefix = format!("{repository}@");
-        let known = self.images.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
-        known.filter(|(_, known)| *known == id).find_map(|(name, _)| name.get(prefix.len()..))
+        let prefix = repository(image).len() + 1;
+        digests(&self.images, image).filter(|(_, known)| *known == id).find_map(|(name, _)| name.get(prefix..))
     }
 
     /// Tells whether the host has an image under a name.
     pub fn has_image(&self, name: &str) -> bool {
         self.images.contains_key(name)
+    }
+}
+
+/// Returns the names that an image of a repository goes by there by digest, with the ids.
+pub(super) fn digests<'a>(images: &'a BTreeMap<String, String>, image: &str) -> impl Iterator<Item = (&'a String, &'a String)> {
+    let prefix = format!("{}@", repository(image));
+    images.range(prefix.clone()..).take_while(move |(name, _)| name.starts_with(&prefix))
+}
+
+/// Returns an image's name without its tag.
+fn repository(image: &str) -> &str {
+    match image.rsplit_once(':') {
+        // A `/` behind it makes it a port.
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => image,
     }
 }

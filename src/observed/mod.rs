@@ -6,6 +6,7 @@
 mod live;
 mod probe;
 mod record;
+mod share;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +17,11 @@ use crate::time::Time;
 pub use live::{Claimed, Container, Debris, Field, Health, Labels, Live, Network, State, Volume};
 pub use probe::{PORT_PERIOD, Probing, Question, ready_since};
 pub use record::{Applied, Begun, Delivered, Failed, Heal, Interruption, Override, Record, Returned, RunningImage, Suspended};
+pub use share::{Share, Shares};
 pub use traffic::{Joined, Left, Traffic};
 
 /// All that a plan may look at.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
     /// Since when somebody has been looking without a break.
     pub since: Time,

@@ -1,13 +1,14 @@
 //! One application on the simulated host: the real planner and reconciler, turn by turn.
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::desired::{Condition, Declares, Desired, Restart};
 use crate::host::Step;
 use crate::name::ObjectId;
-use crate::observed::{Record, State, Traffic};
+use crate::observed::{Live, Record, Shares, State, Traffic};
 use crate::plan::{Claims, Plan};
 use crate::reconcile::Reconciler;
 use crate::time::Time;
@@ -71,12 +72,19 @@ impl Run {
         &mut self.reconciler
     }
 
+    /// Returns a snapshot of the host, with each container counted as that of the application that has its object.
+    pub fn seen(&self) -> Live {
+        let mut live = self.host.read();
+        let observed = self.reconciler.observed();
+        self.reconciler.adopt(&self.desired, &mut live);
+        live.recognise(&observed.known, &observed.traffic);
+        live
+    }
+
     /// Plans a round without carrying it out.
     pub fn plan(&self) -> Plan {
         let mut observed = self.reconciler.observed().clone();
-        observed.live = self.host.read();
-        self.reconciler.adopt(&self.desired, &mut observed.live);
-        observed.live.recognise(&observed.known, &observed.traffic);
+        observed.live = self.seen();
         observed.probing = self.host.probing();
         crate::plan::plan(&self.desired, &self.claims, &observed, self.host.now())
     }
@@ -86,7 +94,9 @@ impl Run {
         self.look_at_images();
         self.host.let_complete(self.waited_for());
         let now = self.host.now();
-        let live = self.host.read();
+        let live = self.seen();
+        let shares = Shares::of(&live);
+        let live = shares.share(&self.desired.application, iter::once(&*self.desired), self.reconciler.observed()).to_live();
         let serving = self.serving();
         self.reconciler.probed(self.host.probing());
         let round = self.reconciler.round(&self.desired, &self.claims, live, now);
@@ -216,6 +226,6 @@ impl Run {
         let labels = self.host.live().containers.iter().filter_map(|container| Some((container, container.labels.as_ref()?)));
         let fronts = labels.filter(|(_, labels)| labels.is_front()).map(|(container, _)| container.name.clone());
         let errors = self.host.scene.no_fronts.as_ref().map(|error| fronts.map(|front| (front, error.clone())).collect());
-        self.reconciler.acknowledged(self.generation, connections, errors.unwrap_or_default());
+        self.reconciler.acknowledged(self.generation, &connections, &errors.unwrap_or_default());
     }
 }

@@ -25,13 +25,21 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A read or write failed.
+    /// A read failed.
     #[error("failed to {operation} of application `{application}`")]
     Query {
         /// What was tried, as in `read the record`.
         operation: &'static str,
         /// The application.
         application: Name,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// Nothing can be written to the file.
+    #[error("failed to write database `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
         /// Why.
         source: rusqlite::Error,
     },
@@ -52,7 +60,7 @@ impl Error {
     /// Returns who has to do something about it.
     pub fn class(&self) -> Class {
         match self {
-            Error::Open { .. } | Error::SetAside { .. } | Error::Query { .. } => Class::Host,
+            Error::Open { .. } | Error::SetAside { .. } | Error::Query { .. } | Error::Write { .. } => Class::Host,
             Error::Encode { .. } | Error::Interrupted => Class::Internal,
         }
     }
@@ -60,7 +68,7 @@ impl Error {
     /// Returns what to do about it, if that can be said.
     pub fn hint(&self) -> Option<&'static str> {
         use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DiskFull, PermissionDenied, ReadOnly};
-        let (Error::Open { source, .. } | Error::Query { source, .. }) = self else { return None };
+        let (Error::Open { source, .. } | Error::Query { source, .. } | Error::Write { source, .. }) = self else { return None };
         match source.sqlite_error_code()? {
             DiskFull => Some("the disk of the state folder is full: free some space"),
             ReadOnly => Some("the state folder cannot be written to: check the mount and its owner, or set --state"),

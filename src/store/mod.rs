@@ -105,35 +105,36 @@ impl Store {
         }))
     }
 
-    /// Replaces an application's record; it is on disk when this returns.
-    pub async fn save(&self, application: &Name, record: &Record) -> Result<(), Error> {
-        let json = serde_json::to_string(record).map_err(|source| Error::Encode { application: application.clone(), source })?;
-        let name = application.to_string();
-        self.run("write the record", application, move |connection| {
-            let sql = "INSERT INTO record VALUES (?1, ?2) ON CONFLICT (application) DO UPDATE SET json = excluded.json";
-            connection.execute(sql, [&name, &json]).map(|_| ())
-        })
-        .await
-    }
-
-    /// Adds an event to an application's history; the oldest beyond the limit go.
-    pub async fn append(&self, application: &Name, event: Event) -> Result<(), Error> {
-        let name = application.to_string();
-        self.run("write the history", application, move |connection| {
+    /// Replaces records of applications, and adds events to their histories, of which the oldest beyond the limit go.
+    /// All of it is on disk when this returns, or, with an error, nothing.
+    pub async fn write(&self, records: Vec<(Name, Record)>, events: Vec<(Name, Event)>) -> Result<(), Error> {
+        let encode = |(application, record): (Name, Record)| match serde_json::to_string(&record) {
+            Ok(json) => Ok((application.to_string(), json)),
+            Err(source) => Err(Error::Encode { application, source }),
+        };
+        let records = records.into_iter().map(encode).collect::<Result<Vec<(String, String)>, Error>>()?;
+        let shared = self.shared.clone();
+        let query = move |connection: &mut Connection| {
             let transaction = connection.transaction()?;
-            let Event { at, revision, kind, message } = &event;
-            transaction.execute(
-                "INSERT INTO event (application, at, revision, kind, message) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![name, at.0, revision, kind, message],
-            )?;
-            transaction.execute(
-                "DELETE FROM event WHERE application = ?1 AND id <=
-                    (SELECT id FROM event WHERE application = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-                params![name, HISTORY],
-            )?;
+            {
+                let sql = "INSERT INTO record VALUES (?1, ?2) ON CONFLICT (application) DO UPDATE SET json = excluded.json";
+                let mut replace = transaction.prepare_cached(sql)?;
+                for (name, json) in &records {
+                    replace.execute([name, json])?;
+                }
+                let sql = "INSERT INTO event (application, at, revision, kind, message) VALUES (?1, ?2, ?3, ?4, ?5)";
+                let mut insert = transaction.prepare_cached(sql)?;
+                let sql = "DELETE FROM event WHERE application = ?1 AND id <=
+                    (SELECT id FROM event WHERE application = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+                let mut forget = transaction.prepare_cached(sql)?;
+                for (name, Event { at, revision, kind, message }) in &events {
+                    insert.execute(params![name.as_str(), at.0, revision, kind, message])?;
+                    forget.execute(params![name.as_str(), HISTORY])?;
+                }
+            }
             transaction.commit()
-        })
-        .await
+        };
+        blocking(move || shared.attempt(query).map_err(|source| Error::Write { path: shared.path.clone(), source })).await
     }
 
     /// Returns an application's last events, newest first.

@@ -26,8 +26,8 @@ async fn a_record_outlives_the_program() {
     let (store, damaged) = Store::open(&path).await.unwrap();
     assert_eq!(damaged, None);
     assert_eq!(store.load(&shop()).await.unwrap(), Record::default());
-    store.save(&shop(), &record("one")).await.unwrap();
-    store.save(&shop(), &record("two")).await.unwrap();
+    store.write(vec![(shop(), record("one"))], Vec::new()).await.unwrap();
+    store.write(vec![(shop(), record("two"))], Vec::new()).await.unwrap();
     drop(store);
     let (store, _) = Store::open(&path).await.unwrap();
     assert_eq!(store.load(&shop()).await.unwrap(), record("two"));
@@ -39,10 +39,9 @@ async fn history_is_newest_first_and_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(&folder.path().join("driftless.db")).await.unwrap();
     let other = Name::try_from("other").unwrap();
-    store.append(&other, event(-1)).await.unwrap();
-    for number in 0..i64::from(HISTORY) + 5 {
-        store.append(&shop(), event(number)).await.unwrap();
-    }
+    store.write(Vec::new(), vec![(other.clone(), event(-1))]).await.unwrap();
+    let events = (0..i64::from(HISTORY) + 5).map(|number| (shop(), event(number)));
+    store.write(Vec::new(), events.collect()).await.unwrap();
     let events = store.history(&shop(), 2 * HISTORY).await.unwrap();
     assert_eq!(events.len(), HISTORY as usize);
     assert_eq!(events.first(), Some(&event(i64::from(HISTORY) + 4)));
@@ -59,7 +58,7 @@ async fn a_damaged_file_is_set_aside() {
     let damaged = damaged.expect("damage is reported");
     assert!(damaged.set_aside.exists());
     assert!(damaged.set_aside.file_name().unwrap().to_str().unwrap().starts_with("driftless.db.damaged-"));
-    store.save(&shop(), &record("one")).await.unwrap();
+    store.write(vec![(shop(), record("one"))], Vec::new()).await.unwrap();
     assert_eq!(store.load(&shop()).await.unwrap(), record("one"));
 }
 
@@ -68,9 +67,7 @@ async fn damage_in_the_middle_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("driftless.db");
     let (store, _) = Store::open(&path).await.unwrap();
-    for number in 0..200 {
-        store.append(&shop(), event(number)).await.unwrap();
-    }
+    store.write(Vec::new(), (0..200).map(|number| (shop(), event(number))).collect()).await.unwrap();
     drop(store);
     let mut bytes = std::fs::read(&path).unwrap();
     assert!(bytes.len() > 8192, "{} bytes", bytes.len());
@@ -84,7 +81,7 @@ async fn damage_in_the_middle_is_found() {
 #[tokio::test]
 async fn without_a_disk_a_record_lasts_as_long_as_the_program() {
     let store = Store::in_memory().unwrap();
-    store.save(&shop(), &record("one")).await.unwrap();
+    store.write(vec![(shop(), record("one"))], Vec::new()).await.unwrap();
     assert_eq!(store.clone().load(&shop()).await.unwrap(), record("one"));
 }
 
@@ -109,11 +106,12 @@ async fn a_folder_that_does_not_exist_is_the_hosts_business() {
 async fn a_full_disk_is_an_error_and_the_old_record_stays() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(&folder.path().join("driftless.db")).await.unwrap();
-    store.save(&shop(), &record("one")).await.unwrap();
+    store.write(vec![(shop(), record("one"))], Vec::new()).await.unwrap();
     store.shared.connection.lock().unwrap().pragma_update(None, "max_page_count", 8).unwrap();
     let large = Record { healthy: vec!["x".repeat(100_000)], ..Record::default() };
-    let error = store.save(&shop(), &large).await.unwrap_err();
+    let error = store.write(vec![(shop(), large)], vec![(shop(), event(1))]).await.unwrap_err();
     assert_eq!(error.class(), crate::host::Class::Host);
     assert!(error.hint().unwrap().contains("full"), "{error:?}");
     assert_eq!(store.load(&shop()).await.unwrap(), record("one"));
+    assert_eq!(store.history(&shop(), 10).await.unwrap(), [], "all of it, or nothing");
 }

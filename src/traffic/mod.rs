@@ -21,7 +21,7 @@ use crate::name::ObjectId;
 use crate::observed::{Joined, Left};
 
 pub use acknowledged::{Acknowledged, FrontStatus};
-pub use address::addresses;
+pub use address::{addresses, may_move};
 pub use carry::Unloaded;
 pub use publish::{Application, FrontContainer, publish};
 pub use zone::{Answer, Data, Endpoint, Question, ResourceRecord, Zone, ZoneService};

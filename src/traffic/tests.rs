@@ -134,7 +134,7 @@ struct Publisher {
 
 impl Publisher {
     fn new(desired: Desired) -> Self {
-        let addresses = addresses(&desired, &BTreeMap::new(), &BTreeSet::new());
+        let addresses = addresses(&desired, &BTreeMap::new(), |_| false);
         Publisher { desired, addresses, joined: BTreeMap::new(), left: BTreeMap::new(), running: BTreeMap::new() }
     }
 
@@ -263,17 +263,17 @@ fn a_headless_service_names_its_joined_replicas_and_has_no_port() {
 fn a_service_keeps_its_address_and_finds_it_again_without_a_record() {
     let all: Vec<Service> = (0..50).map(|number| service(&format!("s{number}"), false)).collect();
     let desired = desired(1, all);
-    let first = addresses(&desired, &BTreeMap::new(), &BTreeSet::new());
+    let first = addresses(&desired, &BTreeMap::new(), |_| false);
     let distinct: BTreeSet<&Ipv4Addr> = first.values().collect();
     assert_eq!(distinct.len(), 50);
     assert!(distinct.iter().all(|address| desired.installation.layout.services().contains(*address)));
-    assert_eq!(addresses(&desired, &BTreeMap::new(), &BTreeSet::new()), first);
+    assert_eq!(addresses(&desired, &BTreeMap::new(), |_| false), first);
 
     let (one, other) = (id(Kind::Service, "s1"), address([150, 1]));
     let known = BTreeMap::from([(one.clone(), other)]);
-    assert_eq!(addresses(&desired, &known, &BTreeSet::new())[&one], other);
+    assert_eq!(addresses(&desired, &known, |_| false)[&one], other);
     // Somebody else has what it would get.
-    let moved = addresses(&desired, &BTreeMap::new(), &BTreeSet::from([first[&one]]));
+    let moved = addresses(&desired, &BTreeMap::new(), |address| *address == first[&one]);
     assert_ne!(moved[&one], first[&one]);
 }
 
@@ -284,11 +284,16 @@ fn a_written_address_comes_first_if_it_is_in_the_range() {
     let wanted = address([140, 1]);
     desired.services.get_mut(&b).expect("b").address = Some(wanted);
     let known = BTreeMap::from([(a.clone(), wanted)]);
-    let chosen = addresses(&desired, &known, &BTreeSet::new());
+    let chosen = addresses(&desired, &known, |_| false);
     assert_eq!(chosen[&b], wanted);
     assert_ne!(chosen[&a], wanted);
+    assert!(!may_move(&desired, &chosen));
+    // Once who has it gives it up, it is its own.
+    let without = addresses(&desired, &known, |address| *address == wanted);
+    assert!(without.values().all(|address| *address != wanted) && may_move(&desired, &without));
+    assert!(may_move(&desired, &BTreeMap::new()), "one without an address gets one when there is one");
     desired.services.get_mut(&b).expect("b").address = Some(Ipv4Addr::new(10, 96, 0, 1));
-    assert!(desired.installation.layout.services().contains(&addresses(&desired, &BTreeMap::new(), &BTreeSet::new())[&b]));
+    assert!(desired.installation.layout.services().contains(&addresses(&desired, &BTreeMap::new(), |_| false)[&b]));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod build;
 mod life;
 mod property;
+mod rest;
 mod round;
 mod script;
 mod world;

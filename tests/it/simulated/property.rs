@@ -15,6 +15,7 @@ use super::script;
 use super::world::World;
 
 const WORLDS: u64 = 1_000;
+const HEALS: Duration = Duration::from_secs(601);
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
 #[test]
@@ -93,6 +94,12 @@ fn rests(world: &mut World) {
     for _ in 0..20 {
         assert_eq!(steps(world), [], "does not stay converged");
     }
+    // What was healed is remembered for a while.
+    world.pass(HEALS);
+    for _ in 0..3 {
+        assert_eq!(steps(world), [], "does not stay converged");
+    }
+    assert!(world.is_at_rest(), "is not at rest: {:#?}\n{:#?}", world.run.plan(), world.run.reconciler().observed().record);
     world.run.kill_agent();
     for _ in 0..20 {
         assert_eq!(steps(world), [], "another agent does something else");

@@ -1,8 +1,8 @@
 //! One application in a world that scripts drive: its commits, its host, and the people who meddle.
 //!
 //! Every turn is watched, whatever the script is about: no plan is refused, the floor and the ceiling of
-//! each workload hold as far as nobody else took replicas away, no volume has two writers, and what is
-//! not ours is left alone. What breaks one of these panics with a sentence.
+//! each workload hold as far as nobody else took replicas away, no volume has two writers, what is
+//! not ours is left alone, and an application at rest need not have been planned (`rest`). What breaks one of these panics with a sentence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,12 +14,13 @@ use driftless::host::Step;
 use driftless::manifest::{Context, Format, Tree, build};
 use driftless::name::{Kind, Name, ObjectId};
 use driftless::observed::{Container, Live, Record, State, Traffic};
-use driftless::plan::overridden;
+use driftless::plan::{Plan, overridden};
 use driftless::reconcile::{Reconciler, Target};
 use driftless::sim::{Host, Run, Scene, Turn};
 use driftless::time::Time;
 
 use super::build::{name, shop};
+use super::rest::Expected;
 
 /// When every script begins.
 pub const START: Time = Time(1_767_225_600_000);
@@ -42,6 +43,8 @@ pub struct World {
     pub manifests: String,
     /// The ports that images declare.
     pub exposed: BTreeMap<String, BTreeSet<(u16, Protocol)>>,
+    /// The plan of the last turn.
+    last: Option<Plan>,
     revisions: BTreeMap<String, Arc<Desired>>,
 }
 
@@ -57,6 +60,7 @@ impl World {
             pushed: String::new(),
             manifests: String::new(),
             exposed: BTreeMap::new(),
+            last: None,
             revisions: BTreeMap::new(),
         }
     }
@@ -134,6 +138,11 @@ impl World {
         }
     }
 
+    /// Tells whether the application is at rest.
+    pub fn is_at_rest(&self) -> bool {
+        Expected::of(&self.run).is_at_rest()
+    }
+
     /// Hands everything over to an application of another name, which wants the very same. What runs for it ends first.
     pub fn hand_over(&mut self, to: &str) {
         while !self.run.reconciler().observed().in_flight.is_empty() {
@@ -175,7 +184,9 @@ impl World {
     pub fn turn(&mut self) -> Turn {
         self.keep();
         let served: BTreeMap<ObjectId, Vec<String>> = self.run.desired.workloads.keys().map(|id| (id.clone(), self.serving(id))).collect();
+        let expected = Expected::of(&self.run);
         let turn = self.run.turn();
+        expected.compare(&turn, &self.run, self.last.replace(turn.plan.clone()).as_ref());
         assert!(turn.refused.is_empty(), "the plan was refused: {:?}", turn.refused);
         self.hands_are_off(&turn);
         let wanted = overridden(&self.run.desired, &self.run.reconciler().observed().record, turn.at);
