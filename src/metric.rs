@@ -25,6 +25,8 @@ pub enum Metric {
     Reconcile,
     /// How long steps took.
     Step,
+    /// How long calls of the engine's API took.
+    Docker,
     /// How long fetches took.
     Fetch,
     /// What went wrong.
@@ -46,6 +48,11 @@ impl Metric {
             Metric::Drift => ("driftless_drift", "gauge", "Objects of this kind that differ although Git did not move."),
             Metric::Reconcile => ("driftless_reconcile_duration_seconds", "histogram", "Time that one look at everything took."),
             Metric::Step => ("driftless_step_duration_seconds", "histogram", "Time that steps took, whether they failed or not."),
+            Metric::Docker => (
+                "driftless_docker_request_duration_seconds",
+                "histogram",
+                "Time until the engine's answer to calls of its API, good or not, by call.",
+            ),
             Metric::Fetch => ("driftless_git_fetch_duration_seconds", "histogram", "Time that fetches took, whether they failed or not."),
             Metric::Errors => ("driftless_errors_total", "counter", "Failures, by who has to do something about them."),
             Metric::Hooks => ("driftless_hooks_total", "counter", "Calls of hooks, by forge and what they came to."),

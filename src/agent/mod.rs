@@ -181,7 +181,9 @@ impl Agent {
     /// Connects to everything. The caller holds the lock of the state folder. With `acts` unset nothing
     /// is changed until a request asks for it.
     pub async fn open(options: Options, acts: bool) -> Result<Agent, Error> {
+        let metrics: Arc<Metrics> = Arc::default();
         let docker = Docker::connect(options.docker.as_deref(), &options.installation).await.map_err(|source| Error::Docker { source })?;
+        let docker = docker.timed_in(metrics.clone());
         let store = open_store(&options).await?;
         let (sender, events) = unbounded_channel();
         let poke = |sender: &UnboundedSender<Event>| {
@@ -238,7 +240,7 @@ impl Agent {
             questions: Vec::new(),
             snapshot: watch::Sender::default(),
             told: false,
-            metrics: Arc::default(),
+            metrics,
             configured: applications,
             mended: Default::default(),
             misconfigured: Vec::new(),

@@ -32,7 +32,7 @@ impl Docker {
         if answer::is_up(&found) {
             return Ok(());
         }
-        let started = self.inner.client.start_container(container, None::<StartContainerOptions>).await;
+        let started = self.timed("start_container", self.inner.client.start_container(container, None::<StartContainerOptions>)).await;
         started.during("start", answer::name_of(&found))?;
         self.after_start(container, &found).await
     }
@@ -44,7 +44,7 @@ impl Docker {
         let Some(found) = self.inspect(container).await? else { return Ok(()) };
         let result = self.run_hook(container, &hook, answer::any_address(&found), POST_START_LIMIT).await;
         if result.is_err() {
-            let killed = self.inner.client.kill_container(container, None::<KillContainerOptions>).await;
+            let killed = self.timed("kill_container", self.inner.client.kill_container(container, None::<KillContainerOptions>)).await;
             // 409: it has ended by itself.
             killed.accept(&[404, 409]).during("kill", answer::name_of(before))?;
         }
@@ -62,7 +62,7 @@ impl Docker {
         let options = RestartContainerOptions { signal: None, t: whole_seconds(left) };
         let client = self.inner.client.clone().with_timeout(left + STOP_PATIENCE);
         self.begin_stop(&found, left);
-        let restarted = client.restart_container(container, Some(options)).await;
+        let restarted = self.timed("restart_container", client.restart_container(container, Some(options))).await;
         self.end_stop(&found);
         restarted.during("restart", answer::name_of(&found))?;
         self.after_start(container, &found).await
@@ -71,7 +71,10 @@ impl Docker {
     pub(super) async fn unpause(&self, container: &str) -> Result<(), Error> {
         let found = self.inspect_present("resume", container).await?;
         match answer::is_paused(&found) {
-            true => self.inner.client.unpause_container(container).await.during("resume", answer::name_of(&found)),
+            true => self
+                .timed("unpause_container", self.inner.client.unpause_container(container))
+                .await
+                .during("resume", answer::name_of(&found)),
             false => Ok(()),
         }
     }
@@ -103,7 +106,7 @@ impl Docker {
             restart_policy: Some(policy),
             ..ContainerUpdateBody::default()
         };
-        self.inner.client.update_container(container, update).await.during("update", name)
+        self.timed("update_container", self.inner.client.update_container(container, update)).await.during("update", name)
     }
 
     /// Gives a container that somebody renamed its name back; the mark of one that leaves stays.
@@ -119,7 +122,9 @@ impl Docker {
             return Ok(());
         }
         let options = RenameContainerOptions { name: if leaves { name::leaving(&wanted, id) } else { wanted } };
-        self.inner.client.rename_container(container, options).await.during("rename", answer::name_of(&found))
+        self.timed("rename_container", self.inner.client.rename_container(container, options))
+            .await
+            .during("rename", answer::name_of(&found))
     }
 
     /// Marks a container as leaving: without restart policy, and renamed. Both are read back.
@@ -128,11 +133,13 @@ impl Docker {
         let (name, id) = (answer::name_of(&found).to_owned(), found.id.clone().unwrap_or_default());
         if answer::restart_policy(&found) != "no" {
             let update = ContainerUpdateBody { restart_policy: Some(body::restart_policy(Restart::No)), ..ContainerUpdateBody::default() };
-            self.inner.client.update_container(container, update).await.during("take the restart policy off", &name)?;
+            self.timed("update_container", self.inner.client.update_container(container, update))
+                .await
+                .during("take the restart policy off", &name)?;
         }
         if !name::without_mark(&name, &id).1 {
             let options = RenameContainerOptions { name: name::leaving(&name, &id) };
-            self.inner.client.rename_container(container, options).await.during("rename", &name)?;
+            self.timed("rename_container", self.inner.client.rename_container(container, options)).await.during("rename", &name)?;
         }
         let Some(found) = self.inspect(container).await? else { return Ok(()) };
         match answer::restart_policy(&found) == "no" && name::without_mark(answer::name_of(&found), &id).1 {
@@ -152,7 +159,7 @@ impl Docker {
         // The engine answers when it is over, and finishes it even if we are gone.
         let client = self.inner.client.clone().with_timeout(left + STOP_PATIENCE);
         self.begin_stop(&found, left);
-        let stopped = client.stop_container(container, Some(options)).await;
+        let stopped = self.timed("stop_container", client.stop_container(container, Some(options))).await;
         self.end_stop(&found);
         stopped.accept(&[404]).during("stop", answer::name_of(&found))
     }
@@ -192,7 +199,7 @@ impl Docker {
         };
         // A front has nothing to finish.
         let options = RemoveContainerOptions { v: true, force: object.kind == Kind::Front, ..RemoveContainerOptions::default() };
-        let removed = self.inner.client.remove_container(container, Some(options)).await;
+        let removed = self.timed("remove_container", self.inner.client.remove_container(container, Some(options))).await;
         removed.accept(&[404]).during("remove", &name)?;
         if object.replica.is_some() {
             self.remove_empty_dirs(&name).await?;
@@ -218,7 +225,7 @@ impl Docker {
 
     pub(super) async fn inspect(&self, container: &str) -> Result<Option<ContainerInspectResponse>, Error> {
         let options = InspectContainerOptions::default();
-        match self.inner.client.inspect_container(container, Some(options)).await {
+        match self.timed("inspect_container", self.inner.client.inspect_container(container, Some(options))).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(error).during("inspect", container),

@@ -30,7 +30,7 @@ impl Docker {
     /// If the engine does not answer.
     pub async fn changed_files(&self, container: &str) -> Result<BTreeMap<String, FileChange>, Error> {
         let Some(found) = self.inspect(container).await? else { return Ok(BTreeMap::new()) };
-        let changes = match self.inner.client.container_changes(container).await {
+        let changes = match self.timed("container_changes", self.inner.client.container_changes(container)).await {
             Ok(changes) => changes.unwrap_or_default(),
             Err(error) if status(&error) == Some(404) => return Ok(BTreeMap::new()),
             Err(error) => return Err(error).during("list the changed files of", answer::name_of(&found)),

@@ -52,7 +52,7 @@ impl Docker {
             networks: tokio::sync::Mutex::new(()),
             pulls: Mutex::default(),
         };
-        Ok(Docker { inner: Arc::new(inner), config: image::config_folder() })
+        Ok(Docker { inner: Arc::new(inner), config: image::config_folder(), metrics: Arc::default() })
     }
 }
 

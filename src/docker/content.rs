@@ -40,32 +40,36 @@ impl Docker {
         self.ensure_pause().await?;
         let body = staging(&volume, id, desired)?;
         let options = CreateContainerOptions { name: Some(filling.clone()), ..CreateContainerOptions::default() };
-        self.inner.client.create_container(Some(options), body).await.during("deliver", &volume)?;
+        self.timed("create_container", self.inner.client.create_container(Some(options), body)).await.during("deliver", &volume)?;
         if !self.is_delivered(&volume, id).await? {
             self.remove_unseen(&filling).await?;
             return Err(Error::refused(Class::User, "deliver", &volume, "a volume of this name is there and is not ours"));
         }
         self.fill(&filling, content).await?;
         self.remove_unseen(&name::staged(&volume)).await?;
-        let renamed = self.inner.client.rename_container(&filling, RenameContainerOptions { name: name::staged(&volume) }).await;
+        let renamed = self
+            .timed("rename_container", self.inner.client.rename_container(&filling, RenameContainerOptions { name: name::staged(&volume) }))
+            .await;
         renamed.during("deliver", &volume)
     }
 
     async fn is_held(&self, volume: &str) -> Result<bool, Error> {
         let filters = HashMap::from([("volume".to_owned(), vec![volume.to_owned()])]);
         let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
-        Ok(!self.inner.client.list_containers(Some(options)).await.during("look for", volume)?.is_empty())
+        Ok(!self.timed("list_containers", self.inner.client.list_containers(Some(options))).await.during("look for", volume)?.is_empty())
     }
 
     async fn fill(&self, container: &str, content: &Content) -> Result<(), Error> {
         let options = UploadToContainerOptions { path: TARGET.to_owned(), ..UploadToContainerOptions::default() };
         let body = bollard::body_full(archive(content).into());
-        self.inner.client.upload_to_container(container, Some(options), body).await.during("deliver", container)
+        self.timed("upload_to_container", self.inner.client.upload_to_container(container, Some(options), body))
+            .await
+            .during("deliver", container)
     }
 
     /// Tells whether the volume is there and says that it holds this content.
     async fn is_delivered(&self, volume: &str, id: &ContentId) -> Result<bool, Error> {
-        match self.inner.client.inspect_volume(volume).await {
+        match self.timed("inspect_volume", self.inner.client.inspect_volume(volume)).await {
             Ok(found) => {
                 let labels = label::read_object(&found.labels);
                 Ok(labels.is_some_and(|labels| {
@@ -106,12 +110,15 @@ impl Docker {
             return Err(Error::refused(Class::User, "remove", container, "a container of this name is there and is not ours"));
         }
         let options = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
-        self.inner.client.remove_container(container, Some(options)).await.accept(&[404]).during("remove", container)?;
+        self.timed("remove_container", self.inner.client.remove_container(container, Some(options)))
+            .await
+            .accept(&[404])
+            .during("remove", container)?;
         Ok(true)
     }
 
     pub(super) async fn remove_volume(&self, volume: &str) -> Result<(), Error> {
-        let removed = self.inner.client.remove_volume(volume, None::<RemoveVolumeOptions>).await;
+        let removed = self.timed("remove_volume", self.inner.client.remove_volume(volume, None::<RemoveVolumeOptions>)).await;
         // The engine's own word may come later than the next look.
         self.inner.watch().touch_volumes();
         removed.accept(&[404]).during("remove the volume", volume)

@@ -105,7 +105,7 @@ impl Docker {
         let Some(wanted) = wanted else { return Err(refused(format!("`{service}` is not part of the application"))) };
         let owner = super::labelled(format!("{}={}", label::OWNER, self.inner.installation.owner));
         let options = ListContainersOptions { filters: Some(owner), ..ListContainersOptions::default() };
-        let listed = self.inner.client.list_containers(Some(options)).await.during("list", "containers")?;
+        let listed = self.timed("list_containers", self.inner.client.list_containers(Some(options))).await.during("list", "containers")?;
         let is_wanted = |listed: &ContainerSummary| {
             let name = listed.names.iter().flatten().next().map_or("", |name| name.trim_start_matches('/'));
             let (labels, leaves) = answer::identify(listed.labels.as_ref()?, name, listed.id.as_deref()?);
@@ -121,7 +121,7 @@ impl Docker {
         let platform = template.options.platform.clone().unwrap_or_default();
         let options = CreateContainerOptions { name: Some(name.to_owned()), platform };
         let client = self.with_mac(name, &body, template)?;
-        let created = client.create_container(Some(options), body).await.during("create", name)?;
+        let created = self.timed("create_container", client.create_container(Some(options), body)).await.during("create", name)?;
         for warning in created.warnings {
             tracing::warn!(container = name, warning, "the engine warns");
         }
@@ -174,14 +174,20 @@ impl Docker {
     async fn discard_unstarted(&self, replica: &Replica<'_>) -> Result<(), Error> {
         let Some(id) = self.find_created(replica).await? else { return Ok(()) };
         let options = RemoveContainerOptions { v: true, ..RemoveContainerOptions::default() };
-        self.inner.client.remove_container(&id, Some(options)).await.accept(&[404]).during("remove", replica.name())
+        self.timed("remove_container", self.inner.client.remove_container(&id, Some(options)))
+            .await
+            .accept(&[404])
+            .during("remove", replica.name())
     }
 
     /// Chooses a static address; it stays reserved until it is released.
     pub(super) async fn choose_address(&self, network: &str) -> Result<Ipv4Addr, Error> {
         let filters = HashMap::from([("network".to_owned(), vec![network.to_owned()])]);
         let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
-        let containers = self.inner.client.list_containers(Some(options)).await.during("list the containers of", network)?;
+        let containers = self
+            .timed("list_containers", self.inner.client.list_containers(Some(options)))
+            .await
+            .during("list the containers of", network)?;
         let endpoints = containers.into_iter().filter_map(|container| container.network_settings?.networks?.remove(network));
         let taken: BTreeSet<Ipv4Addr> = endpoints.flat_map(|endpoint| answer::addresses(&endpoint)).collect();
         let chosen = self.inner.addresses().choose(&taken);
@@ -196,7 +202,8 @@ impl Docker {
         let mut mountpoints = HashMap::new();
         for mount in replica.container.mounts.iter().filter(|mount| mount.sub_path.is_some()) {
             let Some(volume) = replica.volume(&mount.source) else { continue };
-            let found = self.inner.client.inspect_volume(&volume).await.during("look for the volume", &volume)?;
+            let found =
+                self.timed("inspect_volume", self.inner.client.inspect_volume(&volume)).await.during("look for the volume", &volume)?;
             mountpoints.insert(volume, found.mountpoint);
         }
         Ok(mountpoints)
@@ -212,7 +219,7 @@ impl Docker {
             .filter(|mount| matches!(mount.source, MountSource::Volume(_) | MountSource::Content(_) | MountSource::External(_)));
         for (source, volume) in asked.filter_map(|mount| Some((&mount.source, replica.volume(&mount.source)?))) {
             let refused = |class, reason: &str| Err(Error::refused(class, "create", replica.name(), format!("volume `{volume}` {reason}")));
-            match self.inner.client.inspect_volume(&volume).await {
+            match self.timed("inspect_volume", self.inner.client.inspect_volume(&volume)).await {
                 Ok(found) => match source {
                     MountSource::External(_) => {}
                     MountSource::Volume(id) if self.may_mount(&found.labels, id) => {}
@@ -249,7 +256,8 @@ impl Docker {
             ..VolumeCreateRequest::default()
         };
         // An existing volume is returned as it is, whatever its labels.
-        let created = self.inner.client.create_volume(request).await.during("create the volume", &volume.host_name)?;
+        let created =
+            self.timed("create_volume", self.inner.client.create_volume(request)).await.during("create the volume", &volume.host_name)?;
         match self.may_mount(&created.labels, id) {
             true => Ok(()),
             false => Err(Error::refused(Class::User, "create the volume", &volume.host_name, not_ours(id))),
@@ -283,7 +291,7 @@ impl Docker {
 
     async fn create_front_container(&self, front: &Front, desired: &Desired) -> Result<String, Error> {
         let options = CreateContainerOptions { name: Some(front.host_name.clone()), ..CreateContainerOptions::default() };
-        let created = self.inner.client.create_container(Some(options), body::front(desired, front)).await;
+        let created = self.timed("create_container", self.inner.client.create_container(Some(options), body::front(desired, front))).await;
         Ok(created.during("create", &front.host_name)?.id)
     }
 }

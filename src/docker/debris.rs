@@ -20,7 +20,7 @@ impl Docker {
         if self.remove_unseen(debris).await? {
             return Ok(());
         }
-        let found = match self.inner.client.inspect_volume(debris).await {
+        let found = match self.timed("inspect_volume", self.inner.client.inspect_volume(debris)).await {
             Ok(found) => found,
             Err(error) if status(&error) == Some(404) => return Ok(()),
             Err(error) => return Err(error).during("look for", debris),

@@ -37,7 +37,8 @@ impl Docker {
                 ..VolumeCreateRequest::default()
             };
             // An existing volume is returned as it is, whatever its labels.
-            let created = self.inner.client.create_volume(request).await.during("create the volume", &volume)?;
+            let created =
+                self.timed("create_volume", self.inner.client.create_volume(request)).await.during("create the volume", &volume)?;
             if created.labels != labels {
                 return Err(Error::refused(Class::User, "create the volume", volume, "a volume of this name is there and is not ours"));
             }
@@ -80,10 +81,13 @@ impl Docker {
             ..ContainerCreateBody::default()
         };
         let options = CreateContainerOptions { name: Some(opener.clone()), ..CreateContainerOptions::default() };
-        self.inner.client.create_container(Some(options), body).await.during("create", &opener)?;
+        self.timed("create_container", self.inner.client.create_container(Some(options), body)).await.during("create", &opener)?;
         let options = UploadToContainerOptions { path: "/".to_owned(), ..UploadToContainerOptions::default() };
         let body = bollard::body_full(archive.finish().into());
-        let opened = self.inner.client.upload_to_container(&opener, Some(options), body).await.during("open the folders of", container);
+        let opened = self
+            .timed("upload_to_container", self.inner.client.upload_to_container(&opener, Some(options), body))
+            .await
+            .during("open the folders of", container);
         self.remove_unseen(&opener).await?;
         opened
     }
@@ -91,13 +95,14 @@ impl Docker {
     /// Removes the volumes of the emptyDirs of a container that has been removed.
     pub(super) async fn remove_empty_dirs(&self, container: &str) -> Result<(), Error> {
         let options = ListVolumesOptions { filters: Some(labelled(format!("{}={container}", label::EMPTY_DIR_OF))) };
-        let volumes = self.inner.client.list_volumes(Some(options)).await.during("list the volumes of", container)?;
+        let volumes =
+            self.timed("list_volumes", self.inner.client.list_volumes(Some(options))).await.during("list the volumes of", container)?;
         for volume in volumes.volumes.unwrap_or_default() {
             if volume.labels.get(label::OWNER).map(String::as_str) != Some(self.inner.installation.owner.as_str()) {
                 continue;
             }
             // 409: a replica that was given the name meanwhile has it.
-            let removed = self.inner.client.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;
+            let removed = self.timed("remove_volume", self.inner.client.remove_volume(&volume.name, None::<RemoveVolumeOptions>)).await;
             self.inner.watch().touch_volumes();
             removed.accept(&[404, 409]).during("remove the volume", &volume.name)?;
         }

@@ -28,15 +28,17 @@ impl Docker {
                 cmd: Some(command.to_vec()),
                 ..CreateExecOptions::default()
             };
-            let exec = self.inner.client.create_exec(container, options).await.during("run a command in", container)?;
-            let started = self.inner.client.start_exec(&exec.id, None).await.during("run a command in", container)?;
+            let exec =
+                self.timed("create_exec", self.inner.client.create_exec(container, options)).await.during("run a command in", container)?;
+            let started =
+                self.timed("start_exec", self.inner.client.start_exec(&exec.id, None)).await.during("run a command in", container)?;
             if let StartExecResults::Attached { mut output, .. } = started {
                 // The end of the output is the end of the command.
                 while let Some(chunk) = output.next().await {
                     chunk.during("run a command in", container)?;
                 }
             }
-            let ended = self.inner.client.inspect_exec(&exec.id).await.during("run a command in", container)?;
+            let ended = self.timed("inspect_exec", self.inner.client.inspect_exec(&exec.id)).await.during("run a command in", container)?;
             Ok(ended.exit_code.unwrap_or(-1))
         };
         match timeout(limit, run).await {

@@ -34,7 +34,7 @@ impl Docker {
 
     pub(super) async fn pull(&self, image: &str, desired: &Desired) -> Result<(), Error> {
         let (repository, tag) = split(image);
-        if image.contains('@') && self.inner.client.inspect_image(image).await.is_ok() {
+        if image.contains('@') && self.timed("inspect_image", self.inner.client.inspect_image(image)).await.is_ok() {
             return Ok(());
         }
         let mut client = self.inner.client.clone();
@@ -62,7 +62,7 @@ impl Docker {
             tracing::debug!(image, layer = line.id, status = line.status, "pulling");
             running.take(line);
         }
-        let pulled = self.inner.client.inspect_image(image).await.during("pull", image)?;
+        let pulled = self.timed("inspect_image", self.inner.client.inspect_image(image)).await.during("pull", image)?;
         self.inner.watch().pulled(image, pulled.id.unwrap_or_default());
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Docker {
     ///
     /// If the engine does not answer.
     pub async fn exposed(&self, image: &str) -> Result<Option<BTreeSet<(u16, Protocol)>>, Error> {
-        let found = match self.inner.client.inspect_image(image).await {
+        let found = match self.timed("inspect_image", self.inner.client.inspect_image(image)).await {
             Ok(found) => found,
             Err(error) if status(&error) == Some(404) => return Ok(None),
             Err(error) => return Err(error).during("inspect", image),

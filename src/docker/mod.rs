@@ -36,11 +36,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use bollard::query_parameters::ListContainersOptions;
 
 use crate::desired::{Desired, Installation};
 use crate::host::{Class, Outcome, Step};
+use crate::metric::{Metric, Metrics};
 use crate::name::{Name, ObjectId};
 
 use address::Addresses;
@@ -58,6 +60,7 @@ pub struct Docker {
     inner: Arc<Inner>,
     /// Where Docker's client keeps its settings, with the credentials of registries.
     config: Option<PathBuf>,
+    metrics: Arc<Metrics>,
 }
 
 struct Inner {
@@ -98,9 +101,22 @@ impl Inner {
 }
 
 impl Docker {
+    /// Returns the connection with calls timed in `metrics`; calls that stream what happens are not.
+    pub fn timed_in(self, metrics: Arc<Metrics>) -> Self {
+        Docker { metrics, ..self }
+    }
+
+    /// Makes a call of the engine's API and notes how long its answer took, whether it was a good one or not.
+    async fn timed<T>(&self, call: &'static str, answer: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let answer = answer.await;
+        self.metrics.time(Metric::Docker, &[("call", call)], began.elapsed());
+        answer
+    }
+
     /// Runs one step; it may be run again and ends the same way.
     pub async fn run(&self, step: &Step, desired: &Desired) -> Outcome {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let result = self.run_step(step, desired).await;
         match &result {
             Ok(()) => tracing::debug!(%step, duration = ?started.elapsed(), "step done"),
@@ -142,11 +158,12 @@ impl Docker {
     /// If the engine does not answer.
     pub async fn owners(&self) -> Result<BTreeSet<Name>, Error> {
         let options = ListContainersOptions { all: true, filters: Some(labelled(label::OWNER)), ..ListContainersOptions::default() };
-        let containers = self.inner.client.list_containers(Some(options)).await.during("list", "containers")?;
+        let containers =
+            self.timed("list_containers", self.inner.client.list_containers(Some(options))).await.during("list", "containers")?;
         let filters = bollard::query_parameters::ListVolumesOptions { filters: Some(labelled(label::OWNER)) };
-        let volumes = self.inner.client.list_volumes(Some(filters)).await.during("list", "volumes")?;
+        let volumes = self.timed("list_volumes", self.inner.client.list_volumes(Some(filters))).await.during("list", "volumes")?;
         let filters = bollard::query_parameters::ListNetworksOptions { filters: Some(labelled(label::OWNER)) };
-        let networks = self.inner.client.list_networks(Some(filters)).await.during("list", "networks")?;
+        let networks = self.timed("list_networks", self.inner.client.list_networks(Some(filters))).await.during("list", "networks")?;
         let labels = (containers.into_iter().filter_map(|container| container.labels))
             .chain(volumes.volumes.unwrap_or_default().into_iter().map(|volume| volume.labels))
             .chain(networks.into_iter().filter_map(|network| network.labels));

@@ -32,7 +32,7 @@ impl Docker {
         let _alone = self.inner.networks.lock().await;
         let subnet = self.free_subnet(network).await?;
         let request = self.network_request(network, subnet, desired);
-        if let Err(error) = self.inner.client.create_network(request).await {
+        if let Err(error) = self.timed("create_network", self.inner.client.create_network(request)).await {
             let words = text(&error);
             // Another call of ours may have come first, such as one before a crash.
             if words.contains("overlap") && self.repair_network(network).await? {
@@ -89,7 +89,10 @@ impl Docker {
         }
         for duplicate in found.iter().skip(1).filter_map(|network| network.id.as_deref()) {
             // One that is in use stays: 403.
-            self.inner.client.remove_network(duplicate).await.accept(&[403, 404]).during("remove the duplicate of", name)?;
+            self.timed("remove_network", self.inner.client.remove_network(duplicate))
+                .await
+                .accept(&[403, 404])
+                .during("remove the duplicate of", name)?;
         }
         Ok(true)
     }
@@ -98,7 +101,7 @@ impl Docker {
         // The engine's filter also finds names that only contain this one.
         let filters = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
         let options = ListNetworksOptions { filters: Some(filters) };
-        let networks = self.inner.client.list_networks(Some(options)).await.during("look for", name)?;
+        let networks = self.timed("list_networks", self.inner.client.list_networks(Some(options))).await.during("look for", name)?;
         Ok(networks.into_iter().filter(|network| network.name.as_deref() == Some(name)).collect())
     }
 
@@ -110,7 +113,8 @@ impl Docker {
             return Ok(None);
         }
         let layout = &self.inner.installation.layout;
-        let networks = self.inner.client.list_networks(None::<ListNetworksOptions>).await.during("list", "networks")?;
+        let networks =
+            self.timed("list_networks", self.inner.client.list_networks(None::<ListNetworksOptions>)).await.during("list", "networks")?;
         let mut taken: Vec<Ipv4Net> = networks.iter().flat_map(answer::subnets).filter_map(|subnet| subnet.parse().ok()).collect();
         taken.extend(host::routes());
         taken.push(layout.network);
@@ -186,12 +190,15 @@ impl Docker {
             return Ok(());
         }
         let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(false) };
-        self.inner.client.disconnect_network(network, request).await.accept(&[404]).during("disconnect from the network", network)
+        self.timed("disconnect_network", self.inner.client.disconnect_network(network, request))
+            .await
+            .accept(&[404])
+            .during("disconnect from the network", network)
     }
 
     /// Removes a network of ours. The engine refuses if a running container is on it.
     pub(super) async fn remove_network(&self, id: &ObjectId, network: &str) -> Result<(), Error> {
-        let found = match self.inner.client.inspect_network(network, None::<InspectNetworkOptions>).await {
+        let found = match self.timed("inspect_network", self.inner.client.inspect_network(network, None::<InspectNetworkOptions>)).await {
             Err(error) if status(&error) == Some(404) => return Ok(()),
             found => found.during("look for the network", id.to_string())?,
         };
@@ -199,12 +206,15 @@ impl Docker {
         if owner.as_ref() != Some(&self.inner.installation.owner) {
             return Err(Error::refused(Class::Internal, "remove the network", id.to_string(), "it is not ours"));
         }
-        self.inner.client.remove_network(network).await.accept(&[404]).during("remove the network", id.to_string())
+        self.timed("remove_network", self.inner.client.remove_network(network))
+            .await
+            .accept(&[404])
+            .during("remove the network", id.to_string())
     }
 
     pub(super) async fn connect_endpoint(&self, container: &str, network: &str, endpoint: EndpointSettings) -> Result<(), Error> {
         let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint) };
-        match self.inner.client.connect_network(network, request).await {
+        match self.timed("connect_network", self.inner.client.connect_network(network, request)).await {
             Err(error) if text(&error).contains("already exists in network") => Ok(()),
             other => other.during("connect to the network", network),
         }

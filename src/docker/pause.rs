@@ -32,12 +32,12 @@ const AARCH64_LENGTH: usize = 112;
 impl Docker {
     /// Makes the pause image available.
     pub(super) async fn ensure_pause(&self) -> Result<(), Error> {
-        match self.inner.client.inspect_image(IMAGE).await {
+        match self.timed("inspect_image", self.inner.client.inspect_image(IMAGE)).await {
             Ok(_) => return Ok(()),
             Err(error) if status(&error) == Some(404) => {}
             Err(error) => return Err(error).during("look for", IMAGE),
         }
-        let version = self.inner.client.version().await.during("ask", "the engine's version")?;
+        let version = self.timed("version", self.inner.client.version()).await.during("ask", "the engine's version")?;
         let architecture = version.arch.unwrap_or_default();
         let image = image(&architecture).ok_or_else(|| {
             Error::refused(Class::User, "make", IMAGE, format!("there is no pause program for the architecture `{architecture}`"))

@@ -58,7 +58,7 @@ impl std::fmt::Display for Platform {
 impl Docker {
     /// Refuses an image for another platform than the one that is asked for, or else the engine's.
     pub(super) async fn check_platform(&self, object: &str, image: &str, asked: Option<&str>) -> Result<(), Error> {
-        let found = match self.inner.client.inspect_image(image).await {
+        let found = match self.timed("inspect_image", self.inner.client.inspect_image(image)).await {
             Ok(found) => found,
             // That it is not there is said by who needs it.
             Err(error) if status(&error) == Some(404) => return Ok(()),

@@ -69,7 +69,7 @@ impl Docker {
 
     async fn list_containers(&self) -> Result<Vec<ContainerSummary>, Error> {
         let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
-        self.inner.client.list_containers(Some(options)).await.during("list", "containers")
+        self.timed("list_containers", self.inner.client.list_containers(Some(options))).await.during("list", "containers")
     }
 
     async fn list_networks(&self) -> Result<Arc<Vec<EngineNetwork>>, Error> {
@@ -77,7 +77,8 @@ impl Docker {
         if let Some(kept) = kept {
             return Ok(kept);
         }
-        let answer = self.inner.client.list_networks(None::<ListNetworksOptions>).await.during("list", "networks")?;
+        let answer =
+            self.timed("list_networks", self.inner.client.list_networks(None::<ListNetworksOptions>)).await.during("list", "networks")?;
         let answer = Arc::new(answer);
         watch::keep(&mut self.inner.watch(), |watch| &mut watch.networks, &answer, generation);
         Ok(answer)
@@ -88,7 +89,8 @@ impl Docker {
         if let Some(kept) = kept {
             return Ok(kept);
         }
-        let answer = self.inner.client.list_volumes(None::<ListVolumesOptions>).await.during("list", "volumes")?;
+        let answer =
+            self.timed("list_volumes", self.inner.client.list_volumes(None::<ListVolumesOptions>)).await.during("list", "volumes")?;
         let answer = Arc::new(answer.volumes.unwrap_or_default());
         watch::keep(&mut self.inner.watch(), |watch| &mut watch.volumes, &answer, generation);
         Ok(answer)
@@ -99,7 +101,7 @@ impl Docker {
         if let Some(kept) = kept {
             return Ok(kept);
         }
-        let answer = self.inner.client.list_images(None::<ListImagesOptions>).await.during("list", "images")?;
+        let answer = self.timed("list_images", self.inner.client.list_images(None::<ListImagesOptions>)).await.during("list", "images")?;
         let answer = Arc::new(answer);
         watch::keep(&mut self.inner.watch(), |watch| &mut watch.images, &answer, generation);
         Ok(answer)
@@ -160,7 +162,7 @@ impl Docker {
         if let Some(kept) = self.inner.watch().image_config(id) {
             return Ok(kept);
         }
-        let config = match self.inner.client.inspect_image(id).await {
+        let config = match self.timed("inspect_image", self.inner.client.inspect_image(id)).await {
             Ok(image) => image.config.unwrap_or_default(),
             // Somebody removed the image by force; then nothing can be called inherited.
             Err(error) if status(&error) == Some(404) => return Ok(Arc::default()),

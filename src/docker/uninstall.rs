@@ -37,20 +37,30 @@ impl Docker {
         let mut removed = Removed::default();
         let filters = labelled(format!("{}={}", label::OWNER, self.inner.installation.owner));
         let options = ListContainersOptions { all: true, filters: Some(filters.clone()), ..ListContainersOptions::default() };
-        let containers = self.inner.client.list_containers(Some(options)).await.during("list", "containers")?;
+        let containers =
+            self.timed("list_containers", self.inner.client.list_containers(Some(options))).await.during("list", "containers")?;
         let (fronts, others): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_front);
         removed.fronts = self.remove_by_force(fronts).await?;
         if everything {
             removed.containers = self.remove_by_force(others).await?;
             let options = ListNetworksOptions { filters: Some(filters.clone()) };
-            for network in self.inner.client.list_networks(Some(options)).await.during("list", "networks")? {
+            for network in self.timed("list_networks", self.inner.client.list_networks(Some(options))).await.during("list", "networks")? {
                 let name = network.name.unwrap_or_default();
                 let id = network.id.unwrap_or_default();
-                self.inner.client.remove_network(&id).await.accept(&[404]).during("remove the network", &name)?;
+                self.timed("remove_network", self.inner.client.remove_network(&id))
+                    .await
+                    .accept(&[404])
+                    .during("remove the network", &name)?;
                 removed.networks.push(name);
             }
             let options = ListVolumesOptions { filters: Some(filters) };
-            for volume in self.inner.client.list_volumes(Some(options)).await.during("list", "volumes")?.volumes.unwrap_or_default() {
+            for volume in self
+                .timed("list_volumes", self.inner.client.list_volumes(Some(options)))
+                .await
+                .during("list", "volumes")?
+                .volumes
+                .unwrap_or_default()
+            {
                 let is_content = label::read_object(&volume.labels).is_some_and(|labels| labels.object.kind == Kind::Content);
                 if is_content || volume.labels.contains_key(label::EMPTY_DIR_OF) {
                     self.remove_volume(&volume.name).await?;
@@ -68,7 +78,10 @@ impl Docker {
             let id = container.id.unwrap_or_default();
             self.stop(&id).await?;
             let options = RemoveContainerOptions { v: true, force: true, ..RemoveContainerOptions::default() };
-            self.inner.client.remove_container(&id, Some(options)).await.accept(&[404]).during("remove", &name)?;
+            self.timed("remove_container", self.inner.client.remove_container(&id, Some(options)))
+                .await
+                .accept(&[404])
+                .during("remove", &name)?;
             Ok(name)
         };
         futures_util::stream::iter(containers).map(remove).buffered(AT_ONCE).try_collect().await

@@ -27,7 +27,7 @@ const CORE: &[(&str, &[&str])] = &[
 
 /// The rooms of the shell, and what each may name of the shell; the whole core is open to all of them.
 const SHELL: &[(&str, &[&str])] = &[
-    ("docker", &[]),
+    ("docker", &["metric"]),
     ("metric", &[]),
     ("git", &[]),
     ("policy", &[]),

@@ -12,3 +12,4 @@ mod foreign;
 mod hook;
 mod life;
 mod registry;
+mod timed;
