@@ -6,8 +6,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerSummary, VolumeCreateRequest};
-use bollard::query_parameters::{CreateContainerOptions, ListContainersOptions, RemoveContainerOptions};
+use bollard::models::{ContainerCreateBody, ContainerSummary, VolumeCreateRequest};
+use bollard::query_parameters::{CreateContainerOptions, ListContainersOptions, RemoveContainerOptions, RenameContainerOptions};
 
 use crate::desired::{Desired, Front, MountSource, Template};
 use crate::hash::{ContentHash, Match};
@@ -271,15 +271,14 @@ impl Docker {
     pub(super) async fn create_front(&self, id: &ObjectId, desired: &Desired) -> Result<(), Error> {
         let front = desired.fronts.get(id).ok_or_else(|| super::unknown("create", id))?;
         self.ensure_pause().await?;
-        let container = match self.create_front_container(front, desired).await {
+        let container = match self.create_front_container(front, &front.host_name, desired).await {
             Err(Error::Call { source, .. }) if status(&source) == Some(409) => {
-                let found = self.inspect(&front.host_name).await?;
-                let is_own = |found: &ContainerInspectResponse| {
-                    answer::labels_of(found).is_some_and(|labels| self.is_own(&labels) && labels.object == *id)
-                };
-                found.filter(is_own).and_then(|found| found.id).ok_or_else(|| {
+                let (found, hash) = self.inspect_front(&front.host_name, id).await?.ok_or_else(|| {
                     Error::refused(Class::User, "create", &front.host_name, "a container of this name is there and is not ours")
-                })?
+                })?;
+                let is_other =
+                    !front.shared && hash.is_some_and(|hash| front.hash(&desired.installation.key).compare(&hash) == Match::Different);
+                if is_other { self.replace_front(front, &found, desired).await? } else { found }
             }
             other => other?,
         };
@@ -289,10 +288,36 @@ impl Docker {
         self.start(&container).await
     }
 
-    async fn create_front_container(&self, front: &Front, desired: &Desired) -> Result<String, Error> {
-        let options = CreateContainerOptions { name: Some(front.host_name.clone()), ..CreateContainerOptions::default() };
+    /// Puts a front that has other names or labels in the place of one that runs: it is made and connected before, so that
+    /// there is none only while one is removed and the other starts.
+    async fn replace_front(&self, front: &Front, old: &str, desired: &Desired) -> Result<String, Error> {
+        let next = format!("{}-next", front.host_name);
+        // One from before a crash was never started.
+        if let Some((left, _)) = self.inspect_front(&next, &front.id).await? {
+            self.remove(&front.id, &left).await?;
+        }
+        let container = self.create_front_container(front, &next, desired).await?;
+        for network in front.networks.iter().skip(1) {
+            self.connect_endpoint(&container, network, network::endpoint(None, front.aliases.get(network))).await?;
+        }
+        self.remove(&front.id, old).await?;
+        let options = RenameContainerOptions { name: front.host_name.clone() };
+        self.timed("rename_container", self.inner.client.rename_container(&container, options)).await.during("rename", &next)?;
+        Ok(container)
+    }
+
+    /// Returns the id and the hash of a front's container, if there is one of this name.
+    async fn inspect_front(&self, name: &str, id: &ObjectId) -> Result<Option<(String, Option<ContentHash>)>, Error> {
+        let Some(found) = self.inspect(name).await? else { return Ok(None) };
+        let labels = found.config.as_ref().and_then(|config| label::read_object(config.labels.as_ref()?));
+        let own = labels.filter(|labels| self.is_own(labels) && labels.object == *id);
+        Ok(own.and_then(|labels| Some((found.id?, labels.hash))))
+    }
+
+    async fn create_front_container(&self, front: &Front, name: &str, desired: &Desired) -> Result<String, Error> {
+        let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
         let created = self.timed("create_container", self.inner.client.create_container(Some(options), body::front(desired, front))).await;
-        Ok(created.during("create", &front.host_name)?.id)
+        Ok(created.during("create", name)?.id)
     }
 }
 

@@ -81,7 +81,11 @@ fn plan_front(view: &View<'_>, front: &Front, draft: &mut Draft<'_>) {
             // Back onto a network at once: it holds addresses that are in use. The rest is healing.
             let astray = astray.into_iter().find(|astray| matches!(astray, Astray::Lost(_)) || view.heals());
             if view.applies() && is_of_another_kind(view, front, container) {
-                draft.step(Step::Remove { object, container: id }, "its names or labels changed; connections through it end");
+                if front.networks.iter().all(|network| view.has_network(network)) {
+                    draft.step(Step::CreateFront { front: object }, "its names or labels changed; connections through the old one end");
+                } else {
+                    draft.hold(key, "waits for its network", None);
+                }
                 return;
             }
             match (container.state, astray) {

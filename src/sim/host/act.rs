@@ -63,6 +63,8 @@ impl Host {
                 for network in &wanted.networks {
                     connect(&mut container, network, wanted.aliases.get(network));
                 }
+                let hash = |container: &Container| container.labels.as_ref().and_then(|labels| labels.hash.clone());
+                self.live.containers.retain(|known| known.name != container.name || hash(known) == hash(&container));
                 if !self.live.containers.iter().any(|known| known.name == container.name) {
                     self.live.containers.push(container);
                 }
