@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::desired::{Desired, Mode, OnFailure, Workload};
-use crate::hash::Fields;
+use crate::hash::{Fields, Match};
 use crate::host::{Class, Failure, Outcome, Step};
 use crate::name::{Kind, Name, ObjectId};
 use crate::observed::{
-    Applied, Begun, Failed, FailedStep, Heal, InFlight, Interruption, Joined, Left, Live, Observed, Probing, Record, Share, Traffic,
+    Applied, Begun, Failed, FailedStep, Heal, InFlight, Interruption, Joined, Labels, Left, Live, Observed, Probing, Record, Share, Traffic,
 };
 use crate::plan::change::{digest, service_fields, workload_digest, workload_fields};
 use crate::plan::{ChangeAction, Claims, Plan, audit::audit, content, foreign, interruption::interrupts, overridden, plan};
@@ -515,7 +515,14 @@ impl Reconciler {
         settled().for_each(|workload| put(&workload.id, workload_fields(workload)));
         let ground = foreign::usable(desired, live).map(|(id, _)| id);
         let labels = live.containers.iter().filter_map(|container| container.labels.as_ref());
-        let fronts: BTreeSet<&ObjectId> = labels.filter(|labels| labels.is_front()).map(|labels| &labels.object).collect();
+        // One that is about to be replaced does not have what was asked for.
+        let key = &desired.installation.key;
+        let as_wanted = |labels: &&Labels| match (desired.fronts.get(&labels.object).filter(|front| !front.shared), &labels.hash) {
+            (Some(front), Some(made)) => front.hash(key).compare(made) != Match::Different,
+            _ => true,
+        };
+        let fronts: BTreeSet<&ObjectId> =
+            labels.filter(|labels| labels.is_front()).filter(as_wanted).map(|labels| &labels.object).collect();
         let shared = desired.fronts.keys().filter(|id| fronts.contains(id) && !desired.services.contains_key(id));
         ground.chain(shared).for_each(|id| put(id, Fields::new()));
         if applies(desired, record) {

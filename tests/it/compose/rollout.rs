@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::project::{Container, Project, long_or_skip};
+use crate::project::{Container, Project, container, long_or_skip};
 
 /// Two replicas that serve, and one that cannot be doubled because it writes a volume.
 const SHOP: &str = r#"
@@ -48,6 +48,27 @@ fn an_update_under_load_loses_no_request_of_a_neighbour() {
     assert_eq!(after.each_ref().map(BTreeSet::len), [2, 1]);
     let ids = |containers: &BTreeSet<Container>| containers.iter().map(|container| container.id.clone()).collect::<BTreeSet<_>>();
     assert!(before.iter().zip(&after).all(|(before, after)| ids(before).is_disjoint(&ids(after))), "all replicas are new");
+    assert!(project.plan_is_empty());
+}
+
+#[test]
+fn a_front_with_other_labels_is_back_under_its_name_and_replicas_stay() {
+    let Some(mut project) = Project::new() else { return };
+    let labelled = SHOP.replace("VERSION: 1 }\n    deploy", "VERSION: 1 }\n    labels: { traefik.enable: 'true' }\n    deploy");
+    project.write("compose.yaml", &labelled);
+    project.deploy();
+    let (replicas, front) = (project.replicas("web"), container(&format!("{}-web", project.owner)));
+    let web = project.client("web");
+    let before = web.count("web 1");
+    project.edit("compose.yaml", "traefik.enable: 'true'", "traefik.enable: 'false'");
+    project.converge();
+    let (new, known) = (container(&format!("{}-web", project.owner)), web.count("web 1"));
+    assert_ne!(front.id, new.id);
+    project.wait("it is asked once more", |_| web.count("web 1") > known + 10);
+    let answers = web.end();
+    let failed: usize = answers.iter().filter(|(answer, _)| answer.starts_with("failed")).map(|(_, count)| count).sum();
+    println!("answered {} after {before}, failed {failed}: {answers:?}", answers["web 1"]);
+    assert_eq!(project.replicas("web"), replicas, "a front's labels are not its replicas'");
     assert!(project.plan_is_empty());
 }
 
