@@ -26,7 +26,7 @@ pub(super) type Reply = UnboundedSender<Answer>;
 /// Somebody who waits until applications have converged.
 pub(super) struct Waiter {
     pub(super) reply: Reply,
-    /// Which application, and how many looks it must have had for its head to be fresh.
+    /// Which application, and by which fetch its head must have been seen to be fresh.
     pub(super) applications: Vec<(usize, u64)>,
     /// Only if the plan still has this id.
     pub(super) plan: Option<String>,
@@ -40,6 +40,9 @@ pub(super) struct Waiter {
     /// How long it waits for others.
     pub(super) patience: Patience,
 }
+
+/// So many refusals in a row of the same step are the engine's last word.
+const REFUSALS: u32 = 3;
 
 /// How one application ended for somebody who waits.
 enum End {
@@ -58,7 +61,7 @@ impl Waiter {
     /// lead to the heads.
     pub(super) fn advance(&mut self, apps: &mut [App], plans: &BTreeMap<usize, Plan>, pulling: &BTreeMap<String, String>) -> bool {
         let fresh =
-            self.applications.iter().all(|(index, looks)| apps.get(*index).is_some_and(|app| app.looks >= *looks && app.is_known()));
+            self.applications.iter().all(|(index, fetch)| apps.get(*index).is_some_and(|app| app.fetched >= *fetch && app.is_known()));
         if !fresh {
             return true;
         }
@@ -202,8 +205,8 @@ fn end(app: &App) -> End {
         };
     }
     match &app.head {
-        Some(head) if of_head && app.reconciler.observed().in_flight.is_empty() => {
-            needs_a_person(app, head, plan).map_or(End::Waits, End::Bad)
+        Some(head) if app.reconciler.observed().in_flight.is_empty() => {
+            needs_a_person(app, head, plan, of_head).map_or(End::Waits, End::Bad)
         }
         _ => End::Waits,
     }
@@ -233,17 +236,26 @@ fn is_of(app: &App, container: &Container) -> bool {
 }
 
 /// Says what an application waits for that does not come by itself, if it waits for nothing else.
-fn needs_a_person(app: &App, head: &Desired, plan: &Plan) -> Option<String> {
+fn needs_a_person(app: &App, head: &Desired, plan: &Plan, of_head: bool) -> Option<String> {
     let name = &app.config.name;
     if !plan.steps.is_empty() {
         return None;
     }
+    let observed = app.reconciler.observed();
+    if observed.record.suspended.is_some() {
+        return Some(format!("{name} is suspended: `driftless resume {name}` ends that"));
+    }
+    if !of_head {
+        return None;
+    }
+    // The engine says no, and goes on saying no.
+    let refused = observed.failures.values().find(|it| matches!(it.failure.class, Class::User | Class::Internal) && it.count >= REFUSALS);
+    if let Some(refused) = refused {
+        return Some(format!("{name}: {}", refused.failure.message));
+    }
     if head.workloads.is_empty() && app.reconciler.observed().record.prune_all.as_ref() != Some(&head.revision) {
         let refused = plan.held.first()?;
         return Some(format!("{name}: {}: {}", refused.object, refused.reason));
-    }
-    if app.reconciler.observed().record.suspended.is_some() {
-        return Some(format!("{name} is suspended: `driftless resume {name}` ends that"));
     }
     if let Some(foreign) = plan.findings.iter().find(|finding| finding.rule == foreign::RULE) {
         let hint = foreign.hint.as_deref().unwrap_or_default();

@@ -122,8 +122,12 @@ pub(super) struct App {
     pub(super) unpublished: Option<String>,
     /// Why the last plan was refused by the audit: bugs of ours.
     pub(super) audit: Vec<String>,
-    /// How many loads of the head have ended: whoever asks for a fresh look waits for the next.
+    /// How many loads of the head have ended.
     pub(super) looks: u64,
+    /// The number of the fetch whose news was last taken up, and of the last one that is taken in: whoever asks for a
+    /// fresh look waits for one that began later.
+    pub(super) fetch: u64,
+    pub(super) fetched: u64,
 }
 
 impl App {
@@ -215,6 +219,7 @@ impl App {
             return false;
         }
         self.looks += 1;
+        self.fetched = self.fetch;
         self.lost = None;
         match loaded {
             Loaded::Unchanged => {

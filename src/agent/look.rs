@@ -29,6 +29,8 @@ impl Agent {
     pub(super) fn look_at_due(&mut self) {
         for repository in self.repositories.iter_mut().filter(|repository| repository.due && !repository.fetching) {
             (repository.due, repository.fetching) = (false, true);
+            self.fetches += 1;
+            let number = self.fetches;
             let asked = repository.applications.iter().filter_map(|index| self.apps.get(*index)).map(|app| Asked {
                 application: app.config.name.clone(),
                 reference: app.config.reference.clone(),
@@ -40,14 +42,14 @@ impl Agent {
             let (source, sender, metrics) = (repository.source.clone(), self.sender.clone(), self.metrics.clone());
             tokio::spawn(async move {
                 let news = repository::ask(&source, asked, &metrics).await;
-                let _ = sender.send(Event::Fetched(at, news));
+                let _ = sender.send(Event::Fetched(at, number, news));
             });
         }
     }
 
     /// Takes in what a repository has now. Only applications whose folder or external files have changed are
     /// read again.
-    pub(super) fn fetched(&mut self, at: Place, news: Vec<(Asked, News)>) {
+    pub(super) fn fetched(&mut self, at: Place, number: u64, news: Vec<(Asked, News)>) {
         // Nobody may want it any more.
         let Some(place) = self.repositories.iter().position(|repository| repository.at == at) else { return };
         self.repositories[place].fetching = false;
@@ -58,6 +60,9 @@ impl Agent {
                 // It was configured anew meanwhile.
                 self.look(index);
                 continue;
+            }
+            if app.loading.is_none() || news.is_err() {
+                app.fetch = number;
             }
             match news {
                 Err(trouble) => self.loaded(index, &Wanted::Head, Loaded::Failed(trouble)),

@@ -106,8 +106,8 @@ pub struct Options {
 enum Event {
     /// The source of an application may have changed.
     Look(Name),
-    /// A repository was fetched, or could not be.
-    Fetched(Place, Vec<(Asked, News)>),
+    /// A repository was fetched, or could not be, by the fetch of that number.
+    Fetched(Place, u64, Vec<(Asked, News)>),
     /// A revision was loaded for an application as it was configured then, or could not be.
     Loaded(Box<Application>, Wanted, Loaded),
     /// Something happened on the engine.
@@ -143,6 +143,8 @@ pub struct Agent {
     waits: Vec<bool>,
     /// So many revisions are read and checked at once.
     loads: Arc<Semaphore>,
+    /// How many fetches have begun; each is known by its number.
+    fetches: u64,
     events: UnboundedReceiver<Event>,
     sender: UnboundedSender<Event>,
     /// The last snapshot, and whether it may be past.
@@ -224,6 +226,7 @@ impl Agent {
             claims: Vec::new(),
             waits: Vec::new(),
             loads: Arc::new(Semaphore::new(LOADS)),
+            fetches: 0,
             events,
             sender,
             live: None,
@@ -305,7 +308,8 @@ impl Agent {
         if self.stale || self.reading.runs() || !self.running.is_empty() || !self.waiters.is_empty() || self.apps.iter().any(moves) {
             return BUSY;
         }
-        let tries_again = self.apps.iter().any(|app| app.unwritten.is_some() || app.unpublished.is_some());
+        let unwritten = self.apps.iter().any(|app| app.unwritten.is_some() || app.unpublished.is_some());
+        let tries_again = unwritten || self.publisher.has_to_copy();
         let ends = self.apps.iter().flat_map(|app| app.reconciler.observed().record.overrides.values()).map(|over| over.until.since(now()));
         let idle = ends.fold(IDLE.saturating_sub(self.read_at.elapsed()), Duration::min);
         match self.apps.iter().filter_map(|app| app.plan.as_ref()).all(Plan::is_converged) && !tries_again {
@@ -367,6 +371,8 @@ fn new_app(config: Application, source: Source, repository: usize, reconciler: R
         wants: Default::default(),
         shown: Default::default(),
         looks: 0,
+        fetch: 0,
+        fetched: 0,
     }
 }
 

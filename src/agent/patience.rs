@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use crate::host::{Class, Step};
-use crate::observed::State;
+use crate::observed::{Container, State};
+use crate::plan::Held;
 use crate::time::Time;
 
 use super::application::App;
@@ -46,12 +47,29 @@ pub(super) fn waits_for(app: &App, now: Time) -> Option<String> {
     if let Some(failed) = failed {
         return Some(failed.failure.message.clone());
     }
+    // What is held as a whole and until nobody knows when waits for what this application does not do. A replica that
+    // is not ready yet has a deadline of its own.
+    let as_a_whole = |held: &&Held| held.until.is_none() && !is_replica(app, &held.object);
+    if let Some(held) = plan.held.first().filter(|_| plan.held.iter().all(|held| as_a_whole(&held))) {
+        return Some(format!("{}: {}", held.object, held.reason));
+    }
+    let mine =
+        |container: &&Container| container.labels.as_ref().is_some_and(|labels| labels.application.as_ref() == Some(&app.config.name));
+    if let Some(why) = observed.live.containers.iter().filter(mine).find_map(|container| container.unread.clone()) {
+        return Some(why);
+    }
     let heal = app.config.settings.heal_stopped;
-    observed.live.containers.iter().find_map(|container| {
-        let labels = container.labels.as_ref().filter(|labels| labels.application.as_ref() == Some(&app.config.name))?;
+    observed.live.containers.iter().filter(mine).find_map(|container| {
+        let labels = container.labels.as_ref()?;
         let since = container.stopped_by_hand.filter(|_| matches!(container.state, State::Exited(_) | State::Paused))?;
         (now < since + heal).then(|| format!("{} was stopped or paused by hand, and is healed at {}", labels.object, since + heal))
     })
+}
+
+/// Tells whether an object is one of the replicas that the host has.
+fn is_replica(app: &App, object: &str) -> bool {
+    let labels = app.reconciler.observed().live.containers.iter().filter_map(|container| container.labels.as_ref());
+    labels.into_iter().any(|labels| labels.is_replica() && labels.object.to_string() == object)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::task::AbortHandle;
 
-use crate::serve::{self, read_acknowledged, read_published, write_published};
+use crate::serve::{self, read_acknowledged, read_published, write_fallback, write_published};
 use crate::traffic::{Acknowledged, Published};
 
 /// How long a `serve` that was started may take to hold its lock.
@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) struct Publisher {
     options: serve::Options,
     current: Option<Published>,
+    /// When the copy in the state folder is written again, which could not be.
+    copy_again: Option<Instant>,
     /// When `serve` was last started.
     started: Option<Instant>,
     /// The process that serves, whose end is waited for.
@@ -86,7 +88,7 @@ impl Publisher {
                 Watch::Looking(tokio::spawn(look(options.acknowledged(), poke.clone())).abort_handle())
             }
         };
-        Ok(Publisher { options, current, started: None, watched: None, poke, _watch: watch })
+        Ok(Publisher { options, current, copy_again: None, started: None, watched: None, poke, _watch: watch })
     }
 
     /// Returns what is published now.
@@ -99,8 +101,31 @@ impl Publisher {
         if self.current.as_ref() != Some(&next) {
             write_published(&self.options, &next)?;
             self.current = Some(next);
+            self.copy();
+        } else if self.copy_again.is_some_and(|again| again <= Instant::now()) {
+            self.copy();
         }
         Ok(())
+    }
+
+    /// Tells whether the copy of what is published has still to be written.
+    pub(super) fn has_to_copy(&self) -> bool {
+        self.copy_again.is_some()
+    }
+
+    /// Copies what is published to the state folder, as well as may be: a full disk must not keep a replica from
+    /// leaving.
+    fn copy(&mut self) {
+        let Some(current) = &self.current else { return };
+        match write_fallback(&self.options, current) {
+            Ok(()) if self.copy_again.take().is_some() => tracing::info!("the copy of what is served is written again"),
+            Ok(()) => {}
+            Err(error) => {
+                if self.copy_again.replace(Instant::now() + PATIENCE).is_none() {
+                    tracing::warn!(error = error.line(), "the copy of what is served cannot be written; it is tried again");
+                }
+            }
+        }
     }
 
     /// Returns what the data path says about itself.

@@ -36,6 +36,8 @@ pub(super) struct Reading {
     fresh: bool,
     /// Steps that ended too late for the snapshot.
     late: Vec<(Name, Step, Outcome)>,
+    /// Why containers in it could not be read.
+    unread: Vec<String>,
 }
 
 impl Reading {
@@ -75,7 +77,10 @@ impl Agent {
         let since = self.read_at.elapsed();
         let is_due = match &self.away {
             Some(_) => since >= AWAY,
-            None => self.stale || self.live.is_none() || since >= super::IDLE,
+            // No event tells that a container can be read again.
+            None => {
+                self.stale || self.live.is_none() || since >= super::IDLE || (since >= super::WAITING && !self.reading.unread.is_empty())
+            }
         };
         if self.reading.fresh || !is_due {
             return;
@@ -106,6 +111,12 @@ impl Agent {
                     self.apps.iter_mut().for_each(|app| app.reconciler.looked_away(now()));
                     tracing::info!("the engine answers again");
                 }
+                let unread: Vec<String> = live.containers.iter().filter_map(|container| container.unread.clone()).collect();
+                for why in unread.iter().filter(|why| !self.reading.unread.contains(why)) {
+                    self.failed(Class::Host);
+                    tracing::error!(why, "a container cannot be read; nothing is done about its workload until it can");
+                }
+                self.reading.unread = unread;
                 self.live = Some(Arc::new(*live));
                 self.reading.fresh = true;
             }

@@ -11,7 +11,7 @@ use crate::report::word::{finding_line, short};
 use crate::report::{StatusReport, VERSION};
 
 use super::answer::{Question, Reply, Waiter};
-use super::application::{App, Wanted, chain};
+use super::application::chain;
 use super::patience::Patience;
 use super::protocol::{Answer, Request};
 use super::share::Orphan;
@@ -40,7 +40,7 @@ impl Agent {
         match request {
             Request::Status { watch: true, .. } => self.watch(&indexes, reply),
             Request::Apply { plan, prune_all, wait, .. } => {
-                let applications = indexes.iter().map(|index| (*index, self.fresh(*index))).collect();
+                let applications = indexes.iter().map(|index| (*index, self.fresh())).collect();
                 indexes.iter().for_each(|index| self.look(*index));
                 let patience = Patience::new(Duration::from_secs(wait));
                 let said = Default::default();
@@ -95,11 +95,10 @@ impl Agent {
         });
     }
 
-    /// Returns the looks that an application must have had for its head to be what Git has now.
-    fn fresh(&self, index: usize) -> u64 {
-        // A look that already runs may have begun too early; the one after it has not.
-        let looks = |app: &App| self.repositories[app.repository].fetching || app.loading == Some(Wanted::Head);
-        self.apps.get(index).map_or(0, |app| app.looks + if looks(app) { 2 } else { 1 })
+    /// Returns the fetch by which an application's head must have been seen to be what Git has now: one that runs
+    /// already may have begun too early, the next has not.
+    fn fresh(&self) -> u64 {
+        self.fetches + 1
     }
 
     pub(super) fn indexes(&self, application: Option<&str>) -> Result<Vec<usize>, Answer> {

@@ -26,7 +26,7 @@ impl Agent {
     pub(super) async fn take(&mut self, event: Event) {
         match event {
             Event::Look(name) => self.index_of(&name).into_iter().for_each(|index| self.look(index)),
-            Event::Fetched(at, news) => self.fetched(at, news),
+            Event::Fetched(at, number, news) => self.fetched(at, number, news),
             Event::Loaded(configured, wanted, loaded) => self.loaded_for(&configured, &wanted, loaded),
             Event::Docker => self.stale = true,
             Event::Began(step) => self.tell(&Progress::Started { step: step.to_string() }),

@@ -13,7 +13,7 @@ use crate::host::Class;
 use crate::name::{Kind, ObjectId};
 
 use super::body::{self, Limits};
-use super::error::{Accept, During, Error, status};
+use super::error::{Accept, During, Error, is_being_removed, is_ending, status};
 use super::{Docker, answer, label, name, read};
 
 /// What is left of the grace period after a slow `preStop`, as in Kubernetes.
@@ -24,6 +24,13 @@ const STOP_ECHO: Duration = Duration::from_secs(1);
 const POST_START_LIMIT: Duration = Duration::from_secs(60);
 /// How much longer than the grace period the engine may take to answer.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a removal that somebody else began may take.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(60);
+/// How often, and how soon, a container is renamed again that was ending just then.
+const RENAMES: u32 = 25;
+const RENAME_PAUSE: Duration = Duration::from_millis(200);
+/// How soon somebody else's removal is looked at again.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl Docker {
     /// Starts a container and runs its hook after the start.
@@ -121,10 +128,22 @@ impl Docker {
         if base == wanted {
             return Ok(());
         }
-        let options = RenameContainerOptions { name: if leaves { name::leaving(&wanted, id) } else { wanted } };
-        self.timed("rename_container", self.inner.client.rename_container(container, options))
-            .await
-            .during("rename", answer::name_of(&found))
+        let new = if leaves { name::leaving(&wanted, id) } else { wanted };
+        self.call(container, answer::name_of(&found), &new).await
+    }
+
+    /// Gives a container another name. Up to Docker 20.10 the engine cannot while the container is just ending, and
+    /// then keeps the old name.
+    async fn call(&self, container: &str, old: &str, new: &str) -> Result<(), Error> {
+        let mut left = RENAMES;
+        loop {
+            let options = RenameContainerOptions { name: new.to_owned() };
+            match self.timed("rename_container", self.inner.client.rename_container(container, options)).await {
+                Err(error) if left > 0 && is_ending(&error) => left -= 1,
+                renamed => return renamed.during("rename", old),
+            }
+            tokio::time::sleep(RENAME_PAUSE).await;
+        }
     }
 
     /// Marks a container as leaving: without restart policy, and renamed. Both are read back.
@@ -138,8 +157,7 @@ impl Docker {
                 .during("take the restart policy off", &name)?;
         }
         if !name::without_mark(&name, &id).1 {
-            let options = RenameContainerOptions { name: name::leaving(&name, &id) };
-            self.timed("rename_container", self.inner.client.rename_container(container, options)).await.during("rename", &name)?;
+            self.call(container, &name, &name::leaving(&name, &id)).await?;
         }
         let Some(found) = self.inspect(container).await? else { return Ok(()) };
         match answer::restart_policy(&found) == "no" && name::without_mark(answer::name_of(&found), &id).1 {
@@ -199,10 +217,25 @@ impl Docker {
         };
         // A front has nothing to finish.
         let options = RemoveContainerOptions { v: true, force: object.kind == Kind::Front, ..RemoveContainerOptions::default() };
-        let removed = self.timed("remove_container", self.inner.client.remove_container(container, Some(options))).await;
-        removed.accept(&[404]).during("remove", &name)?;
+        self.remove_container(container, options, &name).await?;
         if object.replica.is_some() {
             self.remove_empty_dirs(&name).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a container, or waits until it has gone if somebody else is at it.
+    pub(super) async fn remove_container(&self, container: &str, options: RemoveContainerOptions, name: &str) -> Result<(), Error> {
+        let removed = self.timed("remove_container", self.inner.client.remove_container(container, Some(options))).await;
+        if !removed.as_ref().is_err_and(is_being_removed) {
+            return removed.accept(&[404]).during("remove", name);
+        }
+        let begun = Instant::now();
+        while self.inspect(container).await?.is_some() {
+            if begun.elapsed() >= REMOVAL_PATIENCE {
+                return Err(Error::TimedOut { operation: "remove", object: name.to_owned(), limit: REMOVAL_PATIENCE });
+            }
+            tokio::time::sleep(LOOK).await;
         }
         Ok(())
     }

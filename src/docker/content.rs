@@ -110,10 +110,7 @@ impl Docker {
             return Err(Error::refused(Class::User, "remove", container, "a container of this name is there and is not ours"));
         }
         let options = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
-        self.timed("remove_container", self.inner.client.remove_container(container, Some(options)))
-            .await
-            .accept(&[404])
-            .during("remove", container)?;
+        self.remove_container(container, options, container).await?;
         Ok(true)
     }
 

@@ -16,7 +16,7 @@ use crate::name::{Kind, ObjectId};
 use crate::observed::Labels;
 
 use super::body::{self, Place, Replica};
-use super::error::{Accept, During, Error, status, text};
+use super::error::{During, Error, status, text};
 use super::{Docker, answer, host, label, network};
 
 /// The engine's answer to an address that somebody else has. It comes at the start only.
@@ -174,10 +174,7 @@ impl Docker {
     async fn discard_unstarted(&self, replica: &Replica<'_>) -> Result<(), Error> {
         let Some(id) = self.find_created(replica).await? else { return Ok(()) };
         let options = RemoveContainerOptions { v: true, ..RemoveContainerOptions::default() };
-        self.timed("remove_container", self.inner.client.remove_container(&id, Some(options)))
-            .await
-            .accept(&[404])
-            .during("remove", replica.name())
+        self.remove_container(&id, options, &replica.name()).await
     }
 
     /// Chooses a static address; it stays reserved until it is released.

@@ -1,13 +1,15 @@
 //! What steps that were cut short left behind: a staging container whose volume a replica holds by now, one
 //! that opened the folders of a replica, and the folders of a replica that is no more.
 //!
-//! A `…-filling` container is none: it says that its volume is not complete, and `deliver` comes back to it.
+//! A `…-filling` container says that its volume is not complete. `deliver` comes back to it, unless nobody wants that
+//! content any more.
 
 use std::collections::{BTreeSet, HashMap};
 
 use bollard::models::{ContainerSummary, Volume};
 
-use crate::name::Name;
+use crate::desired::ContentId;
+use crate::name::{Kind, Name};
 use crate::observed::Debris;
 
 use super::error::{During, Error, status};
@@ -41,7 +43,7 @@ impl Docker {
 pub(super) fn find(containers: &[ContainerSummary], volumes: &[Volume], owner: &Name) -> Vec<Debris> {
     let debris = |name: &str, labels: &HashMap<String, String>| {
         let application = Name::try_from(labels.get(label::APPLICATION)?.as_str()).ok()?;
-        Some(Debris { name: name.to_owned(), owner: owner.clone(), application })
+        Some(Debris { name: name.to_owned(), owner: owner.clone(), application, content: None })
     };
     let is_own = |labels: &HashMap<String, String>| labels.get(label::OWNER).map(String::as_str) == Some(owner.as_str());
     let staging = |container: &&ContainerSummary| container.labels.as_ref().is_some_and(|labels| labels.contains_key(label::STAGING));
@@ -50,6 +52,10 @@ pub(super) fn find(containers: &[ContainerSummary], volumes: &[Volume], owner: &
         let labels = container.labels.as_ref().filter(|labels| is_own(labels))?;
         let staged = labels.get(label::STAGING)?;
         let name = name_of(container)?;
+        if name == name::filling(staged) {
+            let content = label::read_object(labels).filter(|labels| labels.object.kind == Kind::Content)?.object.name;
+            return Some(Debris { content: Some(ContentId(content.to_string())), ..debris(name, labels)? });
+        }
         let useless = name == name::staged(staged) && held.contains(staged.as_str()) || name == name::opener(staged);
         useless.then(|| debris(name, labels)).flatten()
     });
@@ -110,6 +116,8 @@ mod tests {
             staged("held"),
             staged("waited-for"),
             container("half-filling", "f", "half", &[(label::STAGING, "half")]),
+            // Whether anybody still wants it is not known here.
+            container("part-filling", "p", "part", &[(label::STAGING, "part"), (label::OBJECT, "shop/Content/c1")]),
             container("web_a-opener", "o", "web_a_tmp", &[(label::STAGING, "web_a")]),
             container("web_b", "b", "held", &[]),
             // It leaves, and mounts a part of its folder only.
@@ -119,8 +127,10 @@ mod tests {
         let data = Volume { name: "data".to_owned(), labels: labels(&[]), ..Volume::default() };
         let volumes: Vec<Volume> = folders.into_iter().chain([data]).collect();
         let owner = Name::try_from("o1").expect("a name");
-        let found: Vec<String> = find(&containers, &volumes, &owner).into_iter().map(|debris| debris.name).collect();
-        assert_eq!(found, ["held-staged", "web_a-opener", "web_d_tmp"]);
+        let found = find(&containers, &volumes, &owner).into_iter().map(|debris| (debris.name, debris.content.map(|content| content.0)));
+        let found: Vec<(String, Option<String>)> = found.collect();
+        let expected = [("held-staged", None), ("part-filling", Some("c1")), ("web_a-opener", None), ("web_d_tmp", None)];
+        assert_eq!(found, expected.map(|(name, content)| (name.to_owned(), content.map(str::to_owned))));
         let other = Name::try_from("o2").expect("a name");
         assert_eq!(find(&containers, &volumes, &other), []);
     }

@@ -92,6 +92,16 @@ impl Error {
         }
     }
 
+    /// Tells whether the engine answered, and what it says is about the object and not about the engine: others
+    /// may well be had.
+    pub(super) fn is_of_one(&self) -> bool {
+        match self {
+            Error::Call { source, .. } => status(source).is_some(),
+            Error::TimedOut { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Returns what a person can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -164,6 +174,17 @@ pub(super) fn status(error: &EngineError) -> Option<u16> {
         EngineError::DockerResponseServerError { status_code, .. } => Some(*status_code),
         _ => None,
     }
+}
+
+/// Tells whether a container cannot be removed because somebody else is at it.
+pub(super) fn is_being_removed(error: &EngineError) -> bool {
+    status(error) == Some(409) && text(error).contains("is already in progress")
+}
+
+/// Tells whether the network namespace of a container went while the engine was about to tell it a new name.
+pub(super) fn is_ending(error: &EngineError) -> bool {
+    let text = text(error);
+    status(error).is_some() && text.contains("sandbox") && text.contains("not found")
 }
 
 /// Says what was being done when a call failed.

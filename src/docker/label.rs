@@ -19,7 +19,7 @@ const HASH: &str = "dev.driftless.hash";
 const CREATED_REVISION: &str = "dev.driftless.created-revision";
 const FRONT: &str = "dev.driftless.front";
 /// The id of what is not a replica.
-const OBJECT: &str = "dev.driftless.object";
+pub(super) const OBJECT: &str = "dev.driftless.object";
 /// The name that the author chose for a container.
 pub(super) const NAME: &str = "dev.driftless.name";
 /// The platform that the author asked for: the engine tells only what the image has.

@@ -1,11 +1,13 @@
 //! Reads one snapshot of the host.
 //!
-//! Foreign containers are taken from the engine's list; only our own are inspected. Containers through
+//! Foreign containers are taken from the engine's list; only our own are inspected. One of which the engine tells
+//! nothing more than its list does is there all the same, and marked. Containers through
 //! which content is delivered, and content that is not delivered completely, are left out: they are
 //! not what anybody asked for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, HealthStatusEnum, ImageConfig, ImageSummary,
@@ -29,6 +31,9 @@ use super::{Docker, debris, label, name, watch};
 
 /// So many containers are inspected at once; more do not make the engine faster.
 const AT_ONCE: usize = 4;
+/// How long the engine may take to tell of one container. It waits for a container that hangs, and for nothing
+/// else that answers so late.
+const SLOWEST: Duration = Duration::from_secs(10);
 
 impl Docker {
     /// Reads one snapshot of the host.
@@ -118,23 +123,27 @@ impl Docker {
         let marks = listed.labels.as_ref().unwrap_or(&empty);
         let is_own = marks.get(label::OWNER).map(String::as_str) == Some(self.inner.installation.owner.as_str());
         if !is_own {
-            let mut container = foreign(listed);
+            let mut container = self::listed(listed);
             let (labels, _) = identify(marks, &container.name, &container.id);
             container.impostor = labels.is_none() && label::is_marked(marks);
             container.labels = labels;
             return Ok(Some(container));
         }
+        match self.read_own(listed, marks, volumes).await {
+            Err(error) if error.is_of_one() => Ok(Some(unread(listed, marks, volumes, error.failure().message))),
+            read => read,
+        }
+    }
+
+    /// Reads one container of ours.
+    async fn read_own(&self, listed: &ContainerSummary, marks: &label::Map, volumes: &Volumes<'_>) -> Result<Option<Container>, Error> {
         let Some(found) = self.inspect_kept(listed).await? else { return Ok(None) };
         let (labels, marked) = identify(marks, name_of(&found), found.id.as_deref().unwrap_or_default());
         let mut container = own(&found, volumes);
         container.leaving = marked && restart_policy(&found) == "no";
         container.impostor = labels.is_none();
         container.stopped_by_hand = self.stopped_by_hand(&container);
-        let claimed = label::read_container(marks).filter(|_| labels.is_none());
-        container.claims = claimed.map(|labels| {
-            let name = marks.get(label::NAME).cloned().unwrap_or_else(|| name::expected(&labels));
-            Box::new(Claimed { labels, name })
-        });
+        container.claims = claims(marks).filter(|_| labels.is_none());
         let known = labels.as_ref().or(container.claims.as_ref().map(|claimed| &claimed.labels)).cloned();
         if let Some(labels) = &known {
             let image = self.image_config(found.image.as_deref().unwrap_or_default()).await?;
@@ -152,7 +161,9 @@ impl Docker {
         if let Some(kept) = kept.filter(|kept| looks_like(kept, listed)) {
             return Ok(Some(kept));
         }
-        let Some(found) = self.inspect(id).await? else { return Ok(None) };
+        let found = tokio::time::timeout(SLOWEST, self.inspect(id)).await;
+        let late = |_| Error::TimedOut { operation: "inspect", object: id.to_owned(), limit: SLOWEST };
+        let Some(found) = found.map_err(late)?? else { return Ok(None) };
         let found = Arc::new(found);
         self.inner.watch().keep_container(id, &found, generation);
         Ok(Some(found))
@@ -234,7 +245,29 @@ fn spellings(name: &str) -> Vec<String> {
     stems
 }
 
-fn foreign(listed: &ContainerSummary) -> Container {
+/// Returns what the labels of a container of another name say.
+fn claims(marks: &label::Map) -> Option<Box<Claimed>> {
+    let labels = label::read_container(marks)?;
+    let name = marks.get(label::NAME).cloned().unwrap_or_else(|| name::expected(&labels));
+    Some(Box::new(Claimed { labels, name }))
+}
+
+/// Returns a container of ours of which the engine tells no more than its list does, and why.
+fn unread(found: &ContainerSummary, marks: &label::Map, volumes: &Volumes<'_>, why: String) -> Container {
+    let mut container = listed(found);
+    (container.labels, _) = identify(marks, &container.name, &container.id);
+    container.impostor = container.labels.is_none();
+    container.claims = claims(marks).filter(|_| container.labels.is_none());
+    let sources = found.mounts.iter().flatten().filter_map(|mount| mount.source.as_deref());
+    let parts: Vec<String> = sources.filter_map(|source| Some(volumes.behind(source)?.0.name.clone())).collect();
+    container.volumes.extend(parts.iter().cloned());
+    container.writes.extend(parts);
+    container.unread = Some(why);
+    container
+}
+
+/// Returns what the engine's list tells of a container.
+fn listed(listed: &ContainerSummary) -> Container {
     let mounts = listed.mounts.as_deref().unwrap_or_default();
     Container {
         id: listed.id.clone().unwrap_or_default(),
@@ -262,6 +295,7 @@ fn foreign(listed: &ContainerSummary) -> Container {
         fields: listed_networks(listed),
         care: None,
         health: None,
+        unread: None,
     }
 }
 
@@ -311,6 +345,7 @@ fn own(found: &ContainerInspectResponse, volumes: &Volumes<'_>) -> Container {
         fields: BTreeMap::new(),
         care: json_label(found, label::CARE),
         health: health(found),
+        unread: None,
     }
 }
 

@@ -78,10 +78,7 @@ impl Docker {
             let id = container.id.unwrap_or_default();
             self.stop(&id).await?;
             let options = RemoveContainerOptions { v: true, force: true, ..RemoveContainerOptions::default() };
-            self.timed("remove_container", self.inner.client.remove_container(&id, Some(options)))
-                .await
-                .accept(&[404])
-                .during("remove", &name)?;
+            self.remove_container(&id, options, &name).await?;
             Ok(name)
         };
         futures_util::stream::iter(containers).map(remove).buffered(AT_ONCE).try_collect().await

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use crate::desired::{Care, HostPort};
+use crate::desired::{Care, ContentId, HostPort};
 use crate::hash::ContentHash;
 use crate::name::{Kind, Name, ObjectId};
 use crate::time::Time;
@@ -81,6 +81,9 @@ pub struct Container {
     pub care: Option<Care>,
     /// What the engine's own question about its health says, if it asks one.
     pub health: Option<Health>,
+    /// Why the engine does not tell more of it than its list does. It is there; but when it was started, what it was
+    /// made with and what is done for it are not known.
+    pub unread: Option<String>,
 }
 
 /// What the engine's own question about a container's health says.
@@ -199,6 +202,8 @@ pub struct Debris {
     pub owner: Name,
     /// The application that the step was for.
     pub application: Name,
+    /// The content that it was to deliver: whoever still wants that comes back to it.
+    pub content: Option<ContentId>,
 }
 
 impl Container {

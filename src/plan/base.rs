@@ -17,7 +17,7 @@ use super::foreign;
 use super::network::{self, Astray};
 use super::replica::Standing;
 use super::status;
-use super::view::View;
+use super::view::{View, unread};
 
 /// Adds the steps for what is missing.
 pub(super) fn plan(view: &View<'_>, draft: &mut Draft<'_>) {
@@ -76,6 +76,9 @@ fn plan_front(view: &View<'_>, front: &Front, draft: &mut Draft<'_>) {
         None if !front.networks.iter().all(|network| view.has_network(network)) => return draft.hold(key, "waits for its network", None),
         None => (Step::CreateFront { front: object }, "it is missing".to_owned()),
         Some(container) => {
+            if let Some(unread) = unread(container) {
+                return draft.hold(key, unread, None);
+            }
             let id = container.id.clone();
             let astray = network::astray(front, container);
             // Back onto a network at once: it holds addresses that are in use. The rest is healing.
@@ -130,7 +133,7 @@ fn remove_unwanted_fronts(view: &View<'_>, draft: &mut Draft<'_>) {
             Some(workload) => status::is_settled(view, workload),
             None => view.replicas(&workload).is_empty(),
         };
-        if ours && !desired.fronts.contains_key(id) && settled {
+        if ours && !desired.fronts.contains_key(id) && settled && container.unread.is_none() {
             draft.step(Step::Remove { object: id.clone(), container: container.id.clone() }, "no service has it any more");
         }
     }
@@ -193,7 +196,7 @@ fn unmet(view: &View<'_>, dependency: &Dependency) -> Option<String> {
 /// Tells whether a workload may need new replicas.
 fn creates(view: &View<'_>, workload: &Workload) -> bool {
     let current = view.standing(&workload.id, Standing::Current).count();
-    view.suspended(&workload.id).is_none() && current + view.pending(&workload.id) < workload.replicas as usize
+    view.hands_off(&workload.id).is_none() && current + view.pending(&workload.id) < workload.replicas as usize
 }
 
 fn contents(workload: &Workload) -> BTreeSet<&ContentId> {
@@ -237,6 +240,8 @@ fn clear_debris(view: &View<'_>, draft: &mut Draft<'_>) {
     }
     let Desired { installation, application, .. } = view.desired;
     let mine = view.observed.live.debris.iter().filter(|debris| debris.owner == installation.owner && debris.application == *application);
+    let wanted = |content: &ContentId| view.desired.contents.contains_key(content);
+    let mine = mine.filter(|debris| !debris.content.as_ref().is_some_and(wanted));
     for debris in mine {
         draft.step(Step::Clear { debris: debris.name.clone() }, "a step that was cut short left it behind");
     }

@@ -13,7 +13,7 @@ use crate::observed::{Container, Field, State};
 use crate::time::Time;
 
 use super::replica::{Replica, Standing};
-use super::view::View;
+use super::view::{HandsOff, View};
 use super::{Drift, DriftField, DriftKind, Held, base, network, overridden, path, prune};
 
 /// Returns what differs on the host although Git did not move.
@@ -21,6 +21,9 @@ pub(super) fn drift(view: &View<'_>) -> Vec<Drift> {
     let mut drift = ground(view);
     drift.extend(overridden::drift(view));
     for workload in view.desired.workloads.values() {
+        if matches!(view.hands_off(&workload.id), Some(HandsOff::Unread(_))) {
+            continue;
+        }
         if view.is_changing(&workload.id) {
             drift.extend(stopped(view, workload));
             continue;
@@ -53,7 +56,7 @@ fn ground(view: &View<'_>) -> Vec<Drift> {
         drift.push(Drift { healed: false, ..entry(view, &id, DriftKind::Changed, fields, None) });
     }
     for front in desired.fronts.values().filter(|front| !view.is_busy(&front.id.to_string())) {
-        let Some(container) = view.front(&front.id) else { continue };
+        let Some(container) = view.front(&front.id).filter(|container| container.unread.is_none()) else { continue };
         let mut lost = network::astray(front, container);
         if base::is_of_another_kind(view, front, container) {
             lost.clear();
@@ -109,7 +112,7 @@ fn made_otherwise(view: &View<'_>) -> Vec<(ObjectId, Vec<DriftField>)> {
 }
 
 fn entry(view: &View<'_>, id: &ObjectId, what: DriftKind, fields: Vec<DriftField>, since: Option<Time>) -> Drift {
-    let healed = view.heals() && view.suspended(&id.workload()).is_none();
+    let healed = view.heals() && view.hands_off(&id.workload()).is_none();
     Drift { object: id.to_string(), kind: id.kind.to_string(), what, fields, since, healed }
 }
 

@@ -14,15 +14,15 @@ use super::{base, status, workload};
 /// Adds the steps for replicas of workloads that Git no longer has.
 pub(super) fn plan(view: &View<'_>, draft: &mut Draft<'_>) {
     for (id, replicas) in gone(view) {
-        let hands_off = view.suspended(id);
+        let hands_off = view.hands_off(id);
         for replica in replicas {
             workload::traffic(view, Duration::ZERO, replica, draft);
             if hands_off.is_none() {
                 workload::leaving(view, replica, draft);
             }
         }
-        if let Some(since) = hands_off {
-            draft.hold(id.to_string(), workload::suspended(since), None);
+        if let Some(hands_off) = hands_off {
+            draft.hold(id.to_string(), hands_off.to_string(), None);
             continue;
         }
         let stays = |replica: &&Replica<'_>| replica.standing != Standing::Leaving && !replica.busy;

@@ -113,8 +113,10 @@ impl<'a> Replica<'a> {
         let joined = observed.traffic.joined.get(id).filter(|joined| joined.container == container.id);
         // Another start, or another address, and connections would go elsewhere.
         let as_joined = joined.filter(|joined| {
-            Some(joined.started) == container.started
-                && (joined.address.is_loopback() || container.addresses.values().any(|it| *it == joined.address))
+            // Nobody can tell; who served goes on.
+            container.unread.is_some()
+                || Some(joined.started) == container.started
+                    && (joined.address.is_loopback() || container.addresses.values().any(|it| *it == joined.address))
         });
         let must_restart = probing.is_some_and(|probing| probing.must_restart);
         let unready = must_restart
@@ -150,7 +152,7 @@ impl<'a> Replica<'a> {
     /// another network; after a new start the old one has only its loopback left, and nobody tells.
     pub(super) fn follow_network(&mut self, owner: &Container) {
         let shared = self.container.fields.get(field::NETWORK_MODE).and_then(|mode| mode.value.strip_prefix("container:"));
-        if self.standing != Standing::Current {
+        if self.standing != Standing::Current || self.container.unread.is_some() {
             return;
         }
         if shared != Some(owner.id.as_str()) {
@@ -171,9 +173,13 @@ fn likeness(container: &Container, labels: &Labels, facts: &Facts<'_>, observed:
     let workload = facts.workload;
     let same_template = match &labels.hash {
         Some(hash) => workload.hash.compare(hash) != Match::Different,
+        None if container.unread.is_some() => true,
         // A label of another format says nothing; then the fields decide.
         None => drift::unlike_fields(container, workload).is_empty(),
     };
+    if container.unread.is_some() {
+        return if same_template { Likeness::Same } else { Likeness::Different };
+    }
     // Other questions are a change like any other: asked of all replicas at once, a mistyped one would
     // take the whole workload out. A replica goes on being asked its own.
     let same_probes = container.care.as_ref().is_none_or(|care| care.probes == facts.care.probes);

@@ -11,7 +11,7 @@ use crate::observed::{Failed, Interruption, RunningImage, State};
 use crate::time::{Time, format_duration};
 
 use super::replica::{Replica, Standing};
-use super::view::View;
+use super::view::{HandsOff, View};
 use super::{base, drift, overridden};
 
 /// Whether the host is what Git asks for.
@@ -133,8 +133,10 @@ fn health(view: &View<'_>, workload: &Workload, replicas: &[&Replica<'_>], (upda
     if let Some(reason) = failure(view, workload) {
         return (Health::Degraded, reason);
     }
-    if let Some(since) = view.suspended(&workload.id) {
-        return (Health::Suspended, format!("suspended since {since}"));
+    match view.hands_off(&workload.id) {
+        Some(HandsOff::Suspended(since)) => return (Health::Suspended, format!("suspended since {since}")),
+        Some(HandsOff::Unread(reason)) => return (Health::Unknown, reason),
+        None => {}
     }
     if workload.paused {
         return (Health::Suspended, "the rollout is paused".to_owned());
@@ -171,7 +173,7 @@ fn health(view: &View<'_>, workload: &Workload, replicas: &[&Replica<'_>], (upda
 /// Only what a replica does, or what a person must change, fails a rollout. An image that is not there,
 /// or a host that is in the way, is waiting.
 pub(super) fn failure(view: &View<'_>, workload: &Workload) -> Option<String> {
-    if view.suspended(&workload.id).is_some() {
+    if view.hands_off(&workload.id).is_some() {
         return None;
     }
     let current: Vec<&Replica<'_>> = view.standing(&workload.id, Standing::Current).collect();

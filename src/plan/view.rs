@@ -112,9 +112,11 @@ impl<'a> View<'a> {
         self.observed.record.suspended.as_ref().map(|suspended| suspended.at)
     }
 
-    /// Returns since when nobody is to touch a workload, if so.
-    pub(super) fn suspended(&self, workload: &ObjectId) -> Option<Time> {
-        self.application_suspended().or_else(|| self.observed.record.suspended_workloads.get(workload).copied())
+    /// Returns why nobody is to touch a workload, if so.
+    pub(super) fn hands_off(&self, workload: &ObjectId) -> Option<HandsOff> {
+        let since = self.application_suspended().or_else(|| self.observed.record.suspended_workloads.get(workload).copied());
+        let unread = || self.replicas(workload).iter().find_map(|replica| unread(replica.container)).map(HandsOff::Unread);
+        since.map(HandsOff::Suspended).or_else(unread)
     }
 
     /// Returns when an object that was healed lately may be healed again; `None` if it may be now. An
@@ -295,6 +297,30 @@ fn follow_networks<'a>(desired: &'a Desired, replicas: &mut BTreeMap<ObjectId, V
             replica.follow_network(container);
         }
     }
+}
+
+/// Why nobody is to touch a workload.
+pub(super) enum HandsOff {
+    /// Somebody suspended it then.
+    Suspended(Time),
+    /// One of its containers cannot be read, for this reason.
+    Unread(String),
+}
+
+impl std::fmt::Display for HandsOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            HandsOff::Suspended(since) => write!(f, "suspended since {since}; `driftless resume` ends that"),
+            HandsOff::Unread(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// Says that a container cannot be read, if that is so, and what can be done.
+pub(super) fn unread(container: &Container) -> Option<String> {
+    let why = container.unread.as_ref()?;
+    let name = &container.name;
+    Some(format!("nothing is done about it while the engine does not tell what `{name}` is: {why}; `docker inspect {name}` may say more"))
 }
 
 /// What keeps a workload from having what only one can have.

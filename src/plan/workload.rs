@@ -9,7 +9,7 @@ use crate::time::{Time, format_duration};
 
 use super::draft::Draft;
 use super::replica::{Replica, Standing};
-use super::view::View;
+use super::view::{HandsOff, View};
 use super::{claim, drift, moves, path};
 
 /// How long DNS clients may go on using a replica's own address after it left: the zone's TTL.
@@ -21,17 +21,17 @@ pub(super) fn plan(view: &View<'_>, workload: &Workload, draft: &mut Draft<'_>) 
         draft.hold(workload.id.to_string(), obstacle, None);
         return;
     }
-    let hands_off = view.suspended(&workload.id);
+    let hands_off = view.hands_off(&workload.id);
     for replica in view.replicas(&workload.id) {
         traffic(view, workload.min_ready, replica, draft);
         if hands_off.is_none() {
             leaving(view, replica, draft);
         }
     }
-    if let Some(since) = hands_off {
+    if let Some(hands_off) = hands_off {
         // Traffic is kept in step, and nothing else is.
-        if view.is_changing(&workload.id) {
-            draft.hold(workload.id.to_string(), suspended(since), None);
+        if view.is_changing(&workload.id) || matches!(hands_off, HandsOff::Unread(_)) {
+            draft.hold(workload.id.to_string(), hands_off.to_string(), None);
         }
         return;
     }
@@ -48,11 +48,6 @@ pub(super) fn plan(view: &View<'_>, workload: &Workload, draft: &mut Draft<'_>) 
     }
 }
 
-/// Says that nobody is to touch something, and since when.
-pub(super) fn suspended(since: Time) -> String {
-    format!("suspended since {since}; `driftless resume` ends that")
-}
-
 /// Joins a replica that is ready, and withdraws one that is not.
 pub(super) fn traffic(view: &View<'_>, min_ready: Duration, replica: &Replica<'_>, draft: &mut Draft<'_>) {
     let step = |join: bool| {
@@ -67,7 +62,7 @@ pub(super) fn traffic(view: &View<'_>, min_ready: Duration, replica: &Replica<'_
         }
         return;
     }
-    if replica.standing == Standing::Leaving || replica.must_restart {
+    if replica.standing == Standing::Leaving || replica.must_restart || replica.container.unread.is_some() {
         return;
     }
     let Some(since) = replica.ready_since else {

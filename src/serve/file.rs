@@ -9,18 +9,21 @@ use crate::traffic::{Acknowledged, Published};
 use super::{Error, Options};
 
 /// Writes the published state; the data path picks it up at once.
-///
-/// The copy in the state folder is written as well as may be: a full disk must not keep a replica
-/// from leaving.
 pub fn write_published(options: &Options, published: &Published) -> Result<(), Error> {
     let bytes = serde_json::to_vec(published).expect("a published state has text keys only");
-    write(&options.published(), &bytes)?;
-    if options.fallback() != options.published()
-        && let Err(error) = write(&options.fallback(), &bytes)
-    {
-        tracing::warn!("{}", error.line());
+    write(&options.published(), &bytes)
+}
+
+/// Writes the copy of the published state in the state folder, if that is another place.
+///
+/// # Errors
+///
+/// If it cannot be written. Whoever calls goes on: a full disk must not keep a replica from leaving.
+pub fn write_fallback(options: &Options, published: &Published) -> Result<(), Error> {
+    match options.fallback() == options.published() {
+        true => Ok(()),
+        false => write(&options.fallback(), &serde_json::to_vec(published).expect("a published state has text keys only")),
     }
-    Ok(())
 }
 
 /// Reads the published state, or else its copy; `None` if neither can be used.

@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use crate::traffic::Published;
 
 pub use error::Error;
-pub use file::{read_acknowledged, read_published, write_published};
+pub use file::{read_acknowledged, read_published, write_fallback, write_published};
 pub use launch::{ended, start, start_program, stop};
 pub use lock::running;
 pub use option::Options;

@@ -205,6 +205,7 @@ impl Host {
             fields: BTreeMap::new(),
             care: None,
             health: None,
+            unread: None,
         }
     }
 

@@ -23,6 +23,8 @@ pub enum Harm {
     KillAfter,
     /// The engine says that it has failed, without having tried.
     Fail,
+    /// The engine says this, with this status, without having tried.
+    Say(u16, &'static str),
     /// The connection breaks before the call reaches the engine.
     Break,
     /// The engine carries the call out, and the connection breaks before it says so.
@@ -164,10 +166,12 @@ async fn relay(client: UnixStream, engine: &Path, state: &Mutex<State>) -> io::R
         let harm = lock(state).count(&call);
         match harm {
             Some(Harm::KillBefore | Harm::Break) => return Ok(()),
-            Some(Harm::Fail) => {
+            Some(harm @ (Harm::Fail | Harm::Say(..))) => {
                 pass_body(&mut from_client, &mut tokio::io::sink(), body).await?;
-                let text = r#"{"message":"a fault of the test"}"#;
-                let head = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: ";
+                let (status, message) =
+                    if let Harm::Say(status, message) = harm { (status, message) } else { (500, "a fault of the test") };
+                let text = serde_json::json!({ "message": message }).to_string();
+                let head = format!("HTTP/1.1 {status} No\r\nContent-Type: application/json\r\nContent-Length: ");
                 to_client.write_all(format!("{head}{}\r\n\r\n{text}", text.len()).as_bytes()).await?;
                 continue;
             }

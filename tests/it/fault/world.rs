@@ -85,17 +85,27 @@ impl World {
         // The same key everywhere: names of delivered content are made with it.
         fs::write(world.path("state/key"), [7; 32]).expect("a key");
         let repository = world.path("repository");
-        let spec: String = ["ref: main", "interval: 1h", "drain: 1s"].iter().chain(settings).map(|line| format!("\n  {line}")).collect();
         // The namespace is in the names of volumes.
-        let document = format!(
-            "apiVersion: driftless.dev/v1\nkind: Application\nmetadata: {{ name: {APPLICATION} }}\nspec:\n  repo: {}\n  namespace: {}{spec}\n",
-            repository.display(),
-            world.owner,
-        );
-        fs::write(world.path("application.yaml"), document).expect("a file");
+        fs::write(world.path("application.yaml"), world.document(APPLICATION, &world.owner, settings)).expect("a file");
         fs::create_dir(&repository).expect("a folder");
         world.git(&["init", "--quiet", "--initial-branch=main"]);
         world
+    }
+
+    /// Adds another application of the same repository, in a namespace of its own.
+    pub fn add(&self, name: &str, settings: &[&str]) {
+        let path = self.path("application.yaml");
+        let documents = fs::read_to_string(&path).expect("a file");
+        let added = self.document(name, &format!("{}-{name}", self.owner), settings);
+        fs::write(path, format!("{documents}---\n{added}")).expect("a file");
+    }
+
+    fn document(&self, name: &str, namespace: &str, settings: &[&str]) -> String {
+        let spec: String = ["ref: main", "interval: 1h", "drain: 1s"].iter().chain(settings).map(|line| format!("\n  {line}")).collect();
+        format!(
+            "apiVersion: driftless.dev/v1\nkind: Application\nmetadata: {{ name: {name} }}\nspec:\n  repo: {}\n  namespace: {namespace}{spec}\n",
+            self.path("repository").display(),
+        )
     }
 
     pub fn path(&self, path: &str) -> PathBuf {
@@ -137,7 +147,9 @@ impl World {
 
     /// Replaces what is in the repository.
     pub fn commit(&self, file: &str, text: &str) {
-        fs::write(self.path("repository").join(file), text).expect("a file");
+        let path = self.path("repository").join(file);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", "test"]);
     }
@@ -265,7 +277,7 @@ impl World {
     }
 
     /// Waits until the agent answers; its socket is there as soon as it does.
-    fn until_it_answers(&mut self) -> Result<(), String> {
+    pub fn until_it_answers(&mut self) -> Result<(), String> {
         let began = Instant::now();
         while std::os::unix::net::UnixStream::connect(self.path("agent.sock")).is_err() {
             if !self.is_running() {

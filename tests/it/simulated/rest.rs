@@ -107,6 +107,7 @@ fn crowded(live: &Live) -> Live {
             fields: [NETWORK, "neighbour_back"].into_iter().map(|network| (format!("networks[{network}]"), connected.clone())).collect(),
             care: None,
             health: None,
+            unread: None,
         }
     };
     let front = Container {
@@ -128,7 +129,7 @@ fn crowded(live: &Live) -> Live {
         made_for: None,
         held: true,
     };
-    let left = Debris { name: "neighbour_half".to_owned(), owner: name("o1"), application: name("neighbour") };
+    let left = Debris { name: "neighbour_half".to_owned(), owner: name("o1"), application: name("neighbour"), content: None };
     let around = |own: Vec<Container>| [vec![container(1)], own, vec![container(2), front]].concat();
     Live {
         at,
