@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use git2::{ErrorCode, ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
+use git2::{ErrorCode, ObjectType, Oid, Repository};
 
 use crate::manifest::Tree;
 
@@ -15,6 +15,8 @@ use super::{Error, Location, closest, fetch, read, read_error};
 const LONGEST_DOCUMENT: usize = 256 << 10;
 /// More entries than this are not looked through for documents.
 const MOST_ENTRIES: usize = 200_000;
+/// Once documents have more bytes than this together, no more are taken.
+const MOST_BYTES: usize = 16 << 20;
 
 /// A clone of a repository in a folder of this host.
 pub struct Checkout {
@@ -78,31 +80,37 @@ impl Checkout {
         })
     }
 
-    /// Returns the YAML files at a commit that hold a text at the beginning of a line, with their paths.
+    /// Returns the YAML files at a commit that hold a text at the beginning of a line, with their paths. Of a repository
+    /// that has more than anybody keeps in one, not all are found.
     ///
     /// # Errors
     ///
     /// If the clone is damaged.
     pub fn documents(&self, commit: &str, text: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
         self.with(|repository| {
-            let root = self.root(repository, commit)?;
-            let tree = repository.find_tree(root).map_err(|source| self.failed(source))?;
-            let mut found = Vec::new();
-            let mut entries = 0;
-            let walked = tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
-                entries += 1;
-                let name = String::from_utf8_lossy(entry.name_bytes());
-                if entries > MOST_ENTRIES || name.starts_with('.') {
-                    return TreeWalkResult::Skip;
+            let failed = |source| self.failed(source);
+            let (mut found, mut entries, mut bytes) = (Vec::new(), 0, 0);
+            let mut folders = vec![(self.root(repository, commit)?, String::new(), 0)];
+            while let Some((id, folder, depth)) = folders.pop() {
+                for entry in &repository.find_tree(id).map_err(failed)? {
+                    entries += 1;
+                    let name = String::from_utf8_lossy(entry.name_bytes());
+                    if entries > MOST_ENTRIES || name.starts_with('.') {
+                        continue;
+                    }
+                    let path = format!("{folder}{name}");
+                    let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+                    match entry.kind() {
+                        Some(ObjectType::Tree) if depth < read::DEEPEST => folders.push((entry.id(), path + "/", depth + 1)),
+                        Some(ObjectType::Blob) if is_yaml && entry.filemode() != read::LINK && bytes < MOST_BYTES => {
+                            let Some(document) = document(repository, entry.id(), text) else { continue };
+                            bytes += document.len();
+                            found.push((PathBuf::from(path), document));
+                        }
+                        _ => {}
+                    }
                 }
-                let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-                if entry.kind() == Some(ObjectType::Blob) && is_yaml && entry.filemode() != read::LINK {
-                    let path = PathBuf::from(format!("{folder}{name}"));
-                    found.extend(document(repository, entry.id(), text).map(|bytes| (path, bytes)));
-                }
-                TreeWalkResult::Ok
-            });
-            walked.map_err(|source| self.failed(source))?;
+            }
             found.sort();
             Ok(found)
         })
@@ -170,7 +178,8 @@ impl std::fmt::Debug for Checkout {
 }
 
 fn document(repository: &Repository, blob: Oid, text: &str) -> Option<Vec<u8>> {
-    let blob = repository.find_blob(blob).ok().filter(|blob| blob.size() <= LONGEST_DOCUMENT)?;
+    repository.odb().and_then(|odb| odb.read_header(blob)).ok().filter(|(size, _)| *size <= LONGEST_DOCUMENT)?;
+    let blob = repository.find_blob(blob).ok()?;
     let content = std::str::from_utf8(blob.content()).ok()?;
     content.lines().any(|line| line.starts_with(text)).then(|| blob.content().to_vec())
 }

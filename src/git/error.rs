@@ -88,7 +88,7 @@ pub enum Error {
         path: String,
         /// What is allowed, as in `128 MiB`.
         limit: String,
-        /// The largest file in it.
+        /// The largest file in it; empty if none was read.
         largest: String,
     },
     /// A file of a plain folder cannot be read.
@@ -188,6 +188,7 @@ impl Error {
             }
             Error::Empty { .. } => Some("push a first commit".to_owned()),
             Error::Lost { .. } => Some("the branch was rewritten; push a commit that holds what shall run".to_owned()),
+            Error::TooLarge { largest, .. } if largest.is_empty() => Some("name a smaller folder as path".to_owned()),
             Error::TooLarge { largest, .. } => Some(format!("the largest file in it is `{largest}`; name a smaller folder as path")),
             Error::Mirror { source, .. } => mirror_hint(source.message()),
             Error::MirrorFolder { source, .. } => mirror_hint(&source.to_string()),

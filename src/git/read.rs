@@ -17,7 +17,7 @@ const LARGEST_FOLDER: usize = 128 << 20;
 /// The most entries of a folder, each counted as often as links lead to it.
 const MOST_ENTRIES: usize = 100_000;
 /// As deep as folders and links may go; `ELOOP` has the same limit on Linux.
-const DEEPEST: usize = 40;
+pub(super) const DEEPEST: usize = 40;
 
 pub(super) const LINK: i32 = 0o120_000;
 const EXECUTABLE: i32 = 0o111;
@@ -104,6 +104,10 @@ impl<'a> Reader<'a> {
     fn folder(&mut self, tree: Oid, at: &[String], prefix: &str, open: &mut Vec<Vec<String>>) -> Result<(), Trouble> {
         open.push(at.to_vec());
         let tree = self.repository.find_tree(tree)?;
+        // Not after most of it was read.
+        if self.entries + tree.len() > MOST_ENTRIES {
+            return Err(self.too_large(format!("{MOST_ENTRIES} files")));
+        }
         for entry in tree.iter() {
             self.entries += 1;
             if self.entries > MOST_ENTRIES {

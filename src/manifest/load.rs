@@ -18,30 +18,71 @@ use super::sink::Sink;
 /// definitions of about 1 MiB; this much still loads within a second.
 pub const MAX_BYTES: usize = 8 << 20;
 
-/// A file with more values is not read to its end: a list of single letters would take fifty times its
-/// size in memory. Ordinary manifests have a value for each 20 bytes.
+/// Files that are read together are not read to their end if they have more values: a list of single letters
+/// would take fifty times its size in memory. Ordinary manifests have a value for each 20 bytes.
 const MAX_VALUES: usize = 500_000;
+
+/// Files that are read together have no more bytes than this.
+const MAX_TOGETHER: usize = 32 << 20;
 
 /// Lists and maps within one another; Kubernetes objects have about 15.
 const MAX_DEPTH: usize = 100;
 
-/// What aliases may copy within one document: one for each value, and one for each 32 bytes of text.
+/// What aliases may copy in files that are read together: one for each value, and one for each 32 bytes of text.
 const ALIAS_BUDGET: usize = 500_000;
+
+/// What files that are read together may still hold. Many small ones cost as much as a large one.
+#[derive(Debug)]
+pub struct Budget {
+    bytes: Cell<usize>,
+    values: Cell<usize>,
+    copies: Cell<usize>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget { bytes: Cell::new(MAX_TOGETHER), values: Cell::new(MAX_VALUES), copies: Cell::new(ALIAS_BUDGET) }
+    }
+}
+
+impl Budget {
+    /// Tells whether there was more than is read.
+    pub fn is_spent(&self) -> bool {
+        [&self.bytes, &self.values, &self.copies].iter().any(|left| left.get() == 0)
+    }
+}
+
+/// Takes what something costs; returns whether there was that much left.
+fn take(left: &Cell<usize>, cost: usize) -> bool {
+    left.replace(left.get().saturating_sub(cost)) > cost
+}
 
 /// Reads the documents of a file; empty ones are left out. What is wrong goes to the sink.
 pub fn load(bytes: &[u8], file: u32, schema: Schema, sink: &Sink) -> Vec<Node> {
+    load_within(&Budget::default(), bytes, file, schema, sink)
+}
+
+/// Reads the documents of one of several files, within what all of them may hold.
+pub fn load_within(budget: &Budget, bytes: &[u8], file: u32, schema: Schema, sink: &Sink) -> Vec<Node> {
     if bytes.len() > MAX_BYTES {
         too_large(bytes.len() as u64, file, sink);
+        return Vec::new();
+    }
+    if budget.is_spent() {
+        return Vec::new();
+    }
+    if !take(&budget.bytes, bytes.len()) {
+        let message = format!("the manifests up to here have more than {} MiB together; what follows is not read", MAX_TOGETHER >> 20);
+        sink.error_with("file-too-large", Span { file, ..Span::default() }, message, SPLIT);
         return Vec::new();
     }
     let Some(text) = decode(bytes, file, sink) else { return Vec::new() };
     let mut roots = Vec::new();
     let mut line = 0;
-    let left = Cell::new(MAX_VALUES);
     let mut first = true;
-    for document in documents(text).into_iter().take_while(|_| left.get() > 0) {
+    for document in documents(text).into_iter().take_while(|_| !budget.is_spent()) {
         let (hidden, template) = (Hidden::of(document, schema, first), document.contains("{{"));
-        let loader = Loader { file, line, schema, sink, hidden, template, left: &left };
+        let loader = Loader { file, line, schema, sink, hidden, template, budget };
         loader.run(document, &mut roots);
         line += lines(document);
         first &= only_remarks(document);
@@ -117,8 +158,7 @@ struct Loader<'a> {
     hidden: Hidden,
     /// It has the braces that templates have.
     template: bool,
-    /// How many more values the file may have.
-    left: &'a Cell<usize>,
+    budget: &'a Budget,
 }
 
 /// A list or map that is not complete yet.
@@ -153,7 +193,6 @@ struct Anchor {
 struct State {
     open: Vec<Open>,
     anchors: BTreeMap<usize, Anchor>,
-    copied: usize,
 }
 
 impl State {
@@ -227,8 +266,7 @@ impl Loader<'_> {
                 if state.open.len() + anchor.height > MAX_DEPTH {
                     return Err(self.too_deep(span));
                 }
-                state.copied += anchor.cost;
-                if state.copied > ALIAS_BUDGET {
+                if !take(&self.budget.copies, anchor.cost) {
                     let message = "aliases copy too much: written out, this document would be huge";
                     self.error_with("yaml-alias", span, message, "write out what is meant, with fewer aliases within one another");
                     return Err(Stop);
@@ -262,16 +300,14 @@ impl Loader<'_> {
     /// Puts a complete value where it belongs.
     fn put(&self, state: &mut State, made: Anchor, anchor: usize) -> Result<Option<Node>, Stop> {
         if anchor != 0 {
-            state.copied += made.cost;
-            if state.copied > ALIAS_BUDGET {
+            if !take(&self.budget.copies, made.cost) {
                 self.error("yaml-alias", made.node.span, "anchors within anchors hold too much");
                 return Err(Stop);
             }
             state.anchors.insert(anchor, Anchor { node: made.node.clone(), ..made });
         }
-        self.left.set(self.left.get().saturating_sub(1));
-        if self.left.get() == 0 {
-            let message = format!("the file has {MAX_VALUES} values or more; what follows is not read");
+        if !take(&self.budget.values, 1) {
+            let message = format!("the manifests up to here have {MAX_VALUES} values or more; what follows is not read");
             self.error_with("file-too-large", made.node.span, message, SPLIT);
             return Err(Stop);
         }

@@ -81,8 +81,14 @@ pub fn judged(tree: &Tree, context: &Context, judge: &dyn Judge) -> Result<Desir
                 let message = "the Application names a `secretsFolder`, which means nothing to Kubernetes manifests";
                 sink.warning("ignored", Span::default(), message, "write the secrets as Secret objects");
             }
-            let documents = manifests.into_iter().flat_map(|(number, bytes)| load::load(bytes, number, Schema::Yaml11, &sink));
-            Some(kubernetes::build(documents.collect(), context, judge, &sink))
+            let budget = load::Budget::default();
+            let load = |(number, bytes)| load::load_within(&budget, bytes, number, Schema::Yaml11, &sink);
+            let mut documents: Vec<_> = manifests.into_iter().flat_map(load).collect();
+            // There is more of it than anybody should look at.
+            if budget.is_spent() {
+                documents.clear();
+            }
+            Some(kubernetes::build(documents, context, judge, &sink))
         }
     };
     let findings = sink.into_findings();

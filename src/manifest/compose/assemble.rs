@@ -33,12 +33,13 @@ pub struct Files<'a> {
     pub sink: &'a Sink,
     values_left: Cell<usize>,
     files_left: Cell<usize>,
+    budget: load::Budget,
 }
 
 impl<'a> Files<'a> {
     /// Returns the files of a tree.
     pub fn new(tree: &'a Tree, sink: &'a Sink) -> Self {
-        Files { tree, sink, values_left: Cell::new(MOST_VALUES), files_left: Cell::new(MOST_FILES) }
+        Files { tree, sink, values_left: Cell::new(MOST_VALUES), files_left: Cell::new(MOST_FILES), budget: load::Budget::default() }
     }
 
     /// Returns the tree of a project, from its files, the base first. Without variables it is as it is written.
@@ -66,7 +67,7 @@ impl<'a> Files<'a> {
         }
         let number = env::number(self.tree, path)?;
         let before = self.sink.errors();
-        let mut documents = load::load(bytes, number, Schema::Yaml12, self.sink);
+        let mut documents = load::load_within(&self.budget, bytes, number, Schema::Yaml12, self.sink);
         if documents.len() > 1 {
             let hint = "put each project into a folder of its own";
             self.sink.error_with("several-documents", documents[1].span, "a Compose file has one document", hint);

@@ -90,7 +90,8 @@ fn too_large_files_are_refused_unread() {
 
 #[test]
 fn files_of_too_many_values_are_not_read_to_their_end() {
-    let message = "the file has 500000 values or more; what follows is not read -> split it, or move data out of the manifests";
+    let message =
+        "the manifests up to here have 500000 values or more; what follows is not read -> split it, or move data out of the manifests";
     assert!(first(&format!("[{}]", "a,".repeat(500_001))).ends_with(message));
 }
 
