@@ -23,6 +23,8 @@ mod fault;
 #[cfg(feature = "agent")]
 mod forge;
 #[cfg(feature = "agent")]
+mod hostile;
+#[cfg(feature = "agent")]
 mod project;
 #[cfg(feature = "agent")]
 mod registry;
