@@ -106,6 +106,8 @@ pub(super) struct App {
     /// The load that is running; and whether to look again after it.
     pub(super) loading: Option<Wanted>,
     pub(super) look_again: bool,
+    /// The revision, and the digest of the external files, with which a fetch began that load.
+    pub(super) reading: Option<(String, String)>,
     /// The digest of the external files that the head was read with.
     pub(super) external: String,
     /// An image that decides about a front has come since the head was read, and is looked at (when last) first.

@@ -61,11 +61,16 @@ impl Agent {
                 self.look(index);
                 continue;
             }
-            if app.loading.is_none() || news.is_err() {
+            let idle = app.loading.is_none();
+            let found = news.as_ref().ok().map(|(revision, _, files)| (revision.id.clone(), files.clone()));
+            // Two that are read at each fetch would otherwise make each other be looked at without end.
+            let is_being_read = !idle && !app.reread && found.is_some() && app.reading == found;
+            if idle || is_being_read || news.is_err() {
                 app.fetch = number;
             }
             match news {
                 Err(trouble) => self.loaded(index, &Wanted::Head, Loaded::Failed(trouble)),
+                Ok(_) if is_being_read => {}
                 // What is being read may be from before.
                 Ok(_) if app.loading.is_some() => app.look_again = true,
                 Ok((revision, ..)) if app.reread => self.load(index, Wanted::Head, revision),
@@ -76,6 +81,9 @@ impl Agent {
                     self.loaded(index, &Wanted::Head, Loaded::Moved(revision));
                 }
                 Ok((revision, ..)) => self.load(index, Wanted::Head, revision),
+            }
+            if let Some(app) = self.apps.get_mut(index).filter(|app| idle && app.loading == Some(Wanted::Head)) {
+                app.reading = found;
             }
         }
     }
@@ -105,14 +113,14 @@ impl Agent {
         if app.config == *configured {
             return self.loaded(index, wanted, loaded);
         }
-        app.loading = None;
+        (app.loading, app.reading) = (None, None);
         self.look(index);
     }
 
     pub(super) fn loaded(&mut self, index: usize, wanted: &Wanted, loaded: Loaded) {
         let Some(app) = self.apps.get_mut(index) else { return };
         if app.loading.as_ref() == Some(wanted) {
-            app.loading = None;
+            (app.loading, app.reading) = (None, None);
         }
         let name = app.config.name.clone();
         let failed = if let Loaded::Failed(trouble) = &loaded { Some(trouble.class) } else { None };

@@ -358,6 +358,7 @@ fn new_app(config: Application, source: Source, repository: usize, reconciler: R
         seen: None,
         loading: None,
         look_again: false,
+        reading: None,
         external: String::new(),
         outdated: false,
         looked: None,

@@ -155,10 +155,7 @@ impl Agent {
         };
         let indexes = self.indexes(application.as_deref()).unwrap_or_default();
         // Nothing is known of an application whose first look has not ended.
-        if indexes
-            .iter()
-            .filter_map(|index| self.apps.get(*index))
-            .any(|app| app.looks == 0 || (app.loading.is_some() && app.plan.is_none()))
+        if indexes.iter().filter_map(|index| self.apps.get(*index)).any(|app| app.looks == 0 || (app.loading.is_some() && !app.is_known()))
         {
             return false;
         }
