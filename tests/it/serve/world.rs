@@ -171,6 +171,7 @@ impl World {
     pub fn publish(&mut self) {
         self.published.generation += 1;
         serve::write_published(&self.options, &self.published).expect("the file is written");
+        serve::write_fallback(&self.options, &self.published).expect("the copy is written");
     }
 
     /// Publishes the next generation and waits until it is acknowledged; returns how long that took.
