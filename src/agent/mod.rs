@@ -27,6 +27,7 @@ mod setup;
 mod share;
 mod shown;
 mod socket;
+mod standing;
 mod task;
 mod turn;
 mod view;
