@@ -3,18 +3,7 @@
 
 use super::manifest::{db, web};
 use super::proxy::{Counted, Fault, Harm};
-use super::world::{World, docker, engine_or_skip, fill, make_room};
-
-/// Runs a test that waits, beside the runtime.
-async fn beside(test: impl FnOnce() + Send + 'static) {
-    tokio::task::spawn_blocking(test).await.expect("no assertion fails");
-}
-
-fn applied(world: &mut World, what: &str) {
-    let outcome = world.apply();
-    outcome.unwrap_or_else(|error| panic!("{what}: {error}\n{}", world.log()));
-    world.assert_in_sync(what);
-}
+use super::world::{World, beside, docker, engine_or_skip, fill, make_room};
 
 /// Returns the ids of the containers of a workload.
 fn ids(world: &World, workload: &str) -> Vec<String> {
@@ -30,10 +19,7 @@ fn ids(world: &World, workload: &str) -> Vec<String> {
 async fn a_container_that_cannot_be_read_stops_only_its_own_workload() {
     let Some(engine) = engine_or_skip().await else { return };
     beside(move || {
-        let mut world = World::new(&engine, &[]);
-        world.commit("application.yaml", &(web(2, 1) + &db(1)));
-        world.start();
-        applied(&mut world, "as usual");
+        let mut world = World::running(&engine, &(web(2, 1) + &db(1)));
         let (before, other) = (ids(&world, "web"), ids(&world, "db"));
         // Only a new agent asks about every container.
         world.kill();
@@ -56,7 +42,7 @@ async fn a_container_that_cannot_be_read_stops_only_its_own_workload() {
 
         // No event tells that it can be read again.
         world.proxy.set(None);
-        applied(&mut world, "when it can be read again");
+        world.applied("when it can be read again");
         world.wait_for_answer("web", "page 2");
     })
     .await;
@@ -66,10 +52,7 @@ async fn a_container_that_cannot_be_read_stops_only_its_own_workload() {
 async fn somebody_elses_removal_is_waited_for() {
     let Some(engine) = engine_or_skip().await else { return };
     beside(move || {
-        let mut world = World::new(&engine, &[]);
-        world.commit("application.yaml", &web(1, 1));
-        world.start();
-        applied(&mut world, "as usual");
+        let mut world = World::running(&engine, &web(1, 1));
         let old = ids(&world, "web");
         let harm = Harm::Say(409, "removal of container x is already in progress");
         world.proxy.set(Some(Fault { harm, counted: Counted::Holding("DELETE /containers/"), at: 1, times: 1 }));
@@ -98,14 +81,11 @@ async fn somebody_elses_removal_is_waited_for() {
 async fn a_container_that_just_ends_is_renamed_all_the_same() {
     let Some(engine) = engine_or_skip().await else { return };
     beside(move || {
-        let mut world = World::new(&engine, &[]);
-        world.commit("application.yaml", &web(1, 1));
-        world.start();
-        applied(&mut world, "as usual");
+        let mut world = World::running(&engine, &web(1, 1));
         let harm = Harm::Say(500, "sandbox 0123456789ab not found");
         world.proxy.set(Some(Fault { harm, counted: Counted::Holding("-leaving-"), at: 1, times: 3 }));
         world.commit("application.yaml", &web(1, 2));
-        applied(&mut world, "renamed");
+        world.applied("renamed");
         assert_eq!(world.proxy.harmed().len(), 3);
         assert!(!world.log().contains("a step failed"), "{}", world.log());
     })
@@ -116,10 +96,7 @@ async fn a_container_that_just_ends_is_renamed_all_the_same() {
 async fn files_that_nobody_wants_any_more_are_not_left_half_delivered() {
     let Some(engine) = engine_or_skip().await else { return };
     beside(move || {
-        let mut world = World::new(&engine, &[]);
-        world.commit("application.yaml", &web(1, 1));
-        world.start();
-        applied(&mut world, "as usual");
+        let mut world = World::running(&engine, &web(1, 1));
         world.proxy.set(Some(Fault { harm: Harm::KillBefore, counted: Counted::Holding("/archive?"), at: 1, times: 1 }));
         world.commit("application.yaml", &web(1, 2));
         let _ = world.apply();
@@ -132,7 +109,7 @@ async fn files_that_nobody_wants_any_more_are_not_left_half_delivered() {
         assert_eq!(filling(&world), 1, "{}", world.log());
         world.commit("application.yaml", &web(1, 3));
         world.start();
-        applied(&mut world, "another revision");
+        world.applied("another revision");
         assert_eq!(filling(&world), 0, "{}", world.log());
         let volumes = world.objects("volume", &["ls", "--quiet"]);
         let contents = volumes.iter().filter(|it| it["Labels"]["dev.driftless.object"].as_str().is_some_and(|it| it.contains("/Content/")));
@@ -150,7 +127,7 @@ async fn the_copy_of_what_is_served_is_written_when_there_is_room() {
         world.mount(&state, "8m");
         world.commit("application.yaml", &web(1, 1));
         world.start();
-        applied(&mut world, "with room");
+        world.applied("with room");
         fill(&state);
         // Who serves is another one then, so something else is published.
         docker(&engine, &["kill", &ids(&world, "web")[0]]);

@@ -7,18 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rusqlite::{Connection, OpenFlags};
 
 use super::manifest::web;
-use super::world::{World, engine_or_skip, fill, make_room};
-
-/// Runs a test that waits, beside the runtime.
-async fn beside(test: impl FnOnce() + Send + 'static) {
-    tokio::task::spawn_blocking(test).await.expect("no assertion fails");
-}
-
-fn applied(world: &mut World, what: &str) {
-    let outcome = world.apply();
-    outcome.unwrap_or_else(|error| panic!("{what}: {error}\n{}", world.log()));
-    world.assert_in_sync(what);
-}
+use super::world::{World, beside, engine_or_skip, fill, make_room};
 
 /// Returns the healthy revisions of the record on disk.
 fn healthy(state: &Path) -> String {
@@ -37,7 +26,7 @@ async fn without_room_for_the_record_an_update_is_carried_out_and_written_down_l
         world.mount(&state, "8m");
         world.commit("application.yaml", &web(2, 1));
         world.start();
-        applied(&mut world, "with room");
+        world.applied("with room");
         world.commit("application.yaml", &web(2, 2));
         let revision = world.revision();
         let mut client = world.begin_to_apply();
@@ -59,7 +48,7 @@ async fn without_room_for_the_record_an_update_is_carried_out_and_written_down_l
         fill(&state);
         world.kill();
         world.start();
-        applied(&mut world, "an agent that begins without room");
+        world.applied("an agent that begins without room");
     })
     .await;
 }
@@ -73,7 +62,7 @@ async fn without_room_for_what_is_published_nobody_leaves_before_there_is() {
         world.mount(&published, "256k");
         world.commit("application.yaml", &web(1, 1));
         world.start();
-        applied(&mut world, "with room");
+        world.applied("with room");
         let before = replicas(&world);
         fill(&published);
         world.commit("application.yaml", &web(1, 2));
@@ -104,10 +93,7 @@ fn replicas(world: &World) -> Vec<String> {
 async fn a_state_folder_that_cannot_be_written_is_refused_and_what_runs_goes_on() {
     let Some(engine) = engine_or_skip().await else { return };
     beside(move || {
-        let mut world = World::new(&engine, &[]);
-        world.commit("application.yaml", &web(1, 1));
-        world.start();
-        applied(&mut world, "as usual");
+        let mut world = World::running(&engine, &web(1, 1));
         world.kill();
         let (state, shown) = (world.path("state"), world.path("shown"));
         world.show_read_only(&state, &shown);
@@ -118,7 +104,7 @@ async fn a_state_folder_that_cannot_be_written_is_refused_and_what_runs_goes_on(
         assert!(said.contains("failed to write") && said.contains("Read-only file system") && said.contains("--state"), "{said}");
         assert_eq!(replicas(&world).len(), 1, "what runs goes on");
         world.start();
-        applied(&mut world, "with its own folder");
+        world.applied("with its own folder");
     })
     .await;
 }
@@ -161,7 +147,7 @@ async fn without_room_for_the_mirror_the_last_good_revision_runs_on() {
         world.mount(&state, "8m");
         world.commit("application.yaml", &web(1, 1));
         world.start();
-        applied(&mut world, "with room");
+        world.applied("with room");
         let before = replicas(&world);
         fill(&state);
         // More than fits into a block that is there already.
@@ -171,7 +157,7 @@ async fn without_room_for_the_mirror_the_last_good_revision_runs_on() {
         assert!(error.contains("No space left on device"), "{error}\n{}", world.log());
         assert_eq!(replicas(&world), before, "the last good revision runs on");
         make_room(&state);
-        applied(&mut world, "with room again");
+        world.applied("with room again");
         assert_ne!(replicas(&world), before);
     })
     .await;

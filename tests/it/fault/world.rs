@@ -61,6 +61,11 @@ pub fn is_long() -> bool {
     std::env::var("DRIFTLESS_LONG").as_deref() == Ok("1")
 }
 
+/// Runs a test that waits, beside the runtime.
+pub async fn beside(test: impl FnOnce() + Send + 'static) {
+    tokio::task::spawn_blocking(test).await.expect("no assertion fails");
+}
+
 impl World {
     /// Makes a world whose repository is empty; its agent does not run yet. `settings` are further lines
     /// of the Application's spec.
@@ -287,6 +292,22 @@ impl World {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+
+    /// Starts an agent that has a file applied, and nothing else.
+    pub fn running(engine: &Path, manifests: &str) -> World {
+        let mut world = World::new(engine, &[]);
+        world.commit("application.yaml", manifests);
+        world.start();
+        world.applied("as usual");
+        world
+    }
+
+    /// Applies what the repository has now, which must work and leave nothing to do.
+    pub fn applied(&mut self, what: &str) {
+        let outcome = self.apply();
+        outcome.unwrap_or_else(|error| panic!("{what}: {error}\n{}", self.log()));
+        self.assert_in_sync(what);
     }
 
     /// Applies what the repository has now by the agent, which must run or have been killed; returns what was
