@@ -5,22 +5,12 @@ use super::manifest::{db, web};
 use super::proxy::{Counted, Fault, Harm};
 use super::world::{World, beside, docker, engine_or_skip, fill, make_room};
 
-/// Returns the ids of the containers of a workload.
-fn ids(world: &World, workload: &str) -> Vec<String> {
-    let containers = world.objects("container", &["ls", "--all", "--quiet", "--no-trunc"]);
-    let wanted = format!("Deployment/{workload}");
-    let mine = containers.iter().filter(|it| it["Config"]["Labels"]["dev.driftless.workload"] == wanted.as_str());
-    let mut ids: Vec<String> = mine.map(|it| it["Id"].as_str().unwrap_or_default().to_owned()).collect();
-    ids.sort();
-    ids
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_cannot_be_read_stops_only_its_own_workload() {
     let Some(engine) = engine_or_skip().await else { return };
     beside(move || {
         let mut world = World::running(&engine, &(web(2, 1) + &db(1)));
-        let (before, other) = (ids(&world, "web"), ids(&world, "db"));
+        let (before, other) = (world.ids("web"), world.ids("db"));
         // Only a new agent asks about every container.
         world.kill();
         let call: &'static str = format!("/containers/{}/json", before[0]).leak();
@@ -33,8 +23,8 @@ async fn a_container_that_cannot_be_read_stops_only_its_own_workload() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}\n{}", world.log());
         assert!(said.contains("the layer of this container is damaged"), "{said}\n{}", world.log());
-        assert_ne!(ids(&world, "db"), other, "the other workload is updated\n{}", world.log());
-        assert_eq!(ids(&world, "web"), before, "nothing is done about this one");
+        assert_ne!(world.ids("db"), other, "the other workload is updated\n{}", world.log());
+        assert_eq!(world.ids("web"), before, "nothing is done about this one");
         let status = world.run(&["status"]);
         let said = String::from_utf8_lossy(&status.stdout).into_owned();
         assert!(said.contains("does not tell what") && said.contains("Unknown"), "{said}");
@@ -53,7 +43,7 @@ async fn somebody_elses_removal_is_waited_for() {
     let Some(engine) = engine_or_skip().await else { return };
     beside(move || {
         let mut world = World::running(&engine, &web(1, 1));
-        let old = ids(&world, "web");
+        let old = world.ids("web");
         let harm = Harm::Say(409, "removal of container x is already in progress");
         world.proxy.set(Some(Fault { harm, counted: Counted::Holding("DELETE /containers/"), at: 1, times: 1 }));
         let call = |world: &World| world.proxy.harmed();
@@ -130,7 +120,7 @@ async fn the_copy_of_what_is_served_is_written_when_there_is_room() {
         world.applied("with room");
         fill(&state);
         // Who serves is another one then, so something else is published.
-        docker(&engine, &["kill", &ids(&world, "web")[0]]);
+        docker(&engine, &["kill", &world.ids("web")[0]]);
         world.wait_for_log("the copy of what is served cannot be written");
         make_room(&state);
         world.wait_for_log("the copy of what is served is written again");

@@ -172,12 +172,12 @@ fn check(shared: &Path, live_restore: bool) {
     let tries = tries();
     for (number, one) in (1..).zip(&tries) {
         let context = format!("{one:?}, live restore {live_restore}");
-        let before = ids(&world, "still");
+        let before = world.ids("still");
         let watch = Watch::new(engine.socket(), format!("{}_data", world.owner()));
         disturb(&mut world, &mut engine, one, &manifests(number), &context);
         let writers = watch.end();
         assert!(writers <= 1, "{context}: {writers} containers ran on one volume");
-        assert_eq!(ids(&world, "still"), before, "{context}: what Git did not change was made again\n{}", world.log());
+        assert_eq!(world.ids("still"), before, "{context}: what Git did not change was made again\n{}", world.log());
         world.assert_in_sync(&context);
         world.wait_for_answer("web", &format!("page {number}"));
         world.wait_for_answer("db", &number.to_string());
@@ -203,24 +203,14 @@ fn disturb(world: &mut World, engine: &mut Engine, one: &Try, manifests: &str, c
     engine.start();
     if one.with_agent {
         // Nobody is there but the data path.
-        let old = ids(world, "still");
+        let old = world.ids("still");
         world.wait_for_answer("still", "still 0");
-        assert_eq!(ids(world, "still"), old);
+        assert_eq!(world.ids("still"), old);
         world.start();
     }
     let _ = client.kill();
     let _ = client.wait();
     world.apply().unwrap_or_else(|error| panic!("{context}: {error}\n{}", world.log()));
-}
-
-/// Returns the containers of a workload.
-fn ids(world: &World, workload: &str) -> Vec<String> {
-    let containers = world.objects("container", &["ls", "--all", "--quiet", "--no-trunc"]);
-    let wanted = format!("Deployment/{workload}");
-    let mine = containers.iter().filter(|it| it["Config"]["Labels"]["dev.driftless.workload"] == wanted.as_str());
-    let mut ids: Vec<String> = mine.map(|it| it["Id"].as_str().unwrap_or_default().to_owned()).collect();
-    ids.sort();
-    ids
 }
 
 /// Looks again and again how many containers run with a volume.

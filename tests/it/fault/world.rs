@@ -303,6 +303,16 @@ impl World {
         world
     }
 
+    /// Returns the ids of the containers of a workload.
+    pub fn ids(&self, workload: &str) -> Vec<String> {
+        let containers = self.objects("container", &["ls", "--all", "--quiet", "--no-trunc"]);
+        let wanted = format!("Deployment/{workload}");
+        let mine = containers.iter().filter(|it| it["Config"]["Labels"]["dev.driftless.workload"] == wanted.as_str());
+        let mut ids: Vec<String> = mine.map(|it| it["Id"].as_str().unwrap_or_default().to_owned()).collect();
+        ids.sort();
+        ids
+    }
+
     /// Applies what the repository has now, which must work and leave nothing to do.
     pub fn applied(&mut self, what: &str) {
         let outcome = self.apply();
