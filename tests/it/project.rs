@@ -198,7 +198,8 @@ impl Project {
         let listed = self.names();
         // Those through which files are delivered come and go.
         let stays = |name: &&str| !name.starts_with("driftless_");
-        listed.lines().filter(stays).map(|name| (name.to_owned(), container(name))).collect()
+        // Whoever is renamed or removed meanwhile is not there under this name.
+        listed.lines().filter(stays).filter_map(|name| Some((name.to_owned(), find(name)?))).collect()
     }
 
     /// Returns the containers of a service's replicas that stay, sorted.
@@ -362,9 +363,19 @@ pub fn docker(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Returns a container as it is now.
+/// Returns a container as it is now; it must be there.
 pub fn container(name: &str) -> Container {
-    let found = docker(&["inspect", "--format", "{{.Id}} {{.State.StartedAt}}", name]);
-    let (id, started) = found.split_once(' ').expect("two fields");
-    Container { id: id.to_owned(), started: started.to_owned() }
+    find(name).unwrap_or_else(|| panic!("there is no container `{name}`"))
+}
+
+fn find(name: &str) -> Option<Container> {
+    let output = Command::new("docker")
+        .args(["inspect", "--format", "{{.Id}} {{.State.StartedAt}}", name])
+        .output()
+        .expect("the package docker-cli");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() || error.contains("No such object"), "docker inspect {name}: {error}");
+    let found = String::from_utf8_lossy(&output.stdout);
+    let (id, started) = found.trim().split_once(' ')?;
+    Some(Container { id: id.to_owned(), started: started.to_owned() })
 }
