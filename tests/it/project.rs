@@ -226,10 +226,11 @@ impl Project {
     /// Starts a client in a container of its own that asks a service at port 8080 all the time, each time
     /// looking its name up anew and on a new connection.
     pub fn client(&self, service: &str) -> Client {
-        // The static `wget` cannot look up names, and dies of `-T`; the last word of the answer is the address.
+        // The static `wget` cannot look up names, and dies of `-T`; the last word of the answer is the address. What
+        // was open through a front that is replaced is never answered: who asks gives up, as everybody does.
         let ask = format!(
             "for address in $(busybox nslookup -type=a {service} 2>&1); do :; done; \
-             wget -q -O - http://$address:8080/ 2>/error || echo \"failed: $address $(cat /error)\""
+             busybox timeout 10 busybox wget -q -O - http://$address:8080/ 2>/error || echo \"failed: $address $(cat /error)\""
         );
         let network = format!("{}_default", self.owner);
         let name = self.foreign(service, &network, &format!("trap 'touch /stop' TERM; until [ -e /stop ]; do {ask}; done"));
